@@ -37,7 +37,7 @@ def _first_parts(routes: Iterable[BaseRoute]) -> set[str]:
 def create_app() -> FastAPI:
     """Return the API; it connects to broker and Redis when its lifespan begins, and starts without them too."""
     setup_logging(settings)
-    api = FastAPI(
+    api = SubmitLane(
         title="Stalk demo service",
         description="Puts tasks on RabbitMQ for Celery workers, and tells how far they are.",
         version=stalk.__version__,
@@ -49,8 +49,8 @@ def create_app() -> FastAPI:
     for router in (page.router, health.router, tasks.router):
         reserved |= _first_parts(router.routes)
         api.include_router(router)
-    api.include_router(example.make_router(frozenset(reserved)))
-    api.add_middleware(SubmitLane, reserved=frozenset(reserved))
+    api.reserved = frozenset(reserved)
+    api.include_router(example.make_router(api.reserved))
     return api
 
 

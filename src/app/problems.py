@@ -13,6 +13,7 @@ __all__ = ["RETRY_AFTER", "add_handlers", "answers", "unavailable"]
 RETRY_AFTER = {"Retry-After": "2"}
 
 _MEANINGS = {
+    400: "The body is no JSON.",
     404: "The id was never accepted, or is no longer remembered.",
     409: "The task has ended, or runs.",
     503: "The broker or Redis is down; the body says which. Nothing was accepted.",

@@ -17,7 +17,7 @@ __all__ = ["router"]
 router = APIRouter(prefix="/tasks", tags=["tasks"])
 
 
-@router.post("", status_code=202, responses=answers(503))
+@router.post("", status_code=202, responses=answers(400, 503))
 async def submit(submission: Submission, request: Request, response: Response, tasks: TheTasks) -> Accepted:
     """Queue a task. 202 means that the broker has confirmed it; `Location` is where to ask for it."""
     task_id = await tasks.submit(submission.word, submission.countdown)

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from celery import Celery
 
@@ -94,7 +95,7 @@ def _delivery() -> dict[str, Any]:
         "control_queue_durable": True,
         "control_queue_exclusive": False,
         "event_queue_exclusive": True,
-        "worker_consumer": "stalk.celery.heartbeat:Consumer",
+        "worker_consumer": "stalk.celery.consumer:Consumer",
         "accept_content": ["json"],
         "task_serializer": "json",
         "result_serializer": "json",
@@ -109,5 +110,6 @@ def _broker_tls(settings: ConnectionSettings) -> dict[str, Any] | bool:
     return {
         "cert_reqs": ssl.CERT_REQUIRED,
         "ca_certs": str(settings.broker_tls_ca or ssl.get_default_verify_paths().cafile),
-        "server_hostname": None,  # py-amqp: the host of the URL
+        # Named, for kombu turns localhost into 127.0.0.1.
+        "server_hostname": urlsplit(settings.amqp_url()).hostname,
     }

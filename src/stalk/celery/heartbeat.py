@@ -1,16 +1,13 @@
 """The files that say a worker is alive and ready, so that a probe needs neither the broker nor an import of the app."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from celery import bootsteps
-from celery.worker.consumer import Consumer as CeleryConsumer
-from kombu import Connection
 
 from stalk.probe import ALIVE, READY
 
-__all__ = ["INTERVAL", "Consumer", "Heartbeat", "HeartbeatFiles"]
+__all__ = ["INTERVAL", "Heartbeat", "HeartbeatFiles"]
 
 INTERVAL = 5.0
 """Seconds between two touches of the heartbeat file."""
@@ -35,7 +32,10 @@ class HeartbeatFiles:
 
 
 class Heartbeat(bootsteps.StartStopStep):
-    """Touches the heartbeat file from the consumer's timer; the second file stands while tasks are consumed."""
+    """Touches the heartbeat file from the consumer's timer, and takes the second file away when consuming ends.
+
+    `stalk.celery.consumer` makes the second file, once the broker has agreed to deliver.
+    """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -46,9 +46,8 @@ class Heartbeat(bootsteps.StartStopStep):
         self.timer: Any = None
 
     def start(self, consumer: Any) -> None:
-        """Begin to beat, and say that the worker consumes."""
+        """Begin to beat."""
         self.files.beat()
-        self.files.ready.touch()
         self.timer = consumer.timer.call_repeatedly(INTERVAL, self.files.beat)
 
     def stop(self, consumer: Any) -> None:
@@ -59,22 +58,3 @@ class Heartbeat(bootsteps.StartStopStep):
             self.timer = None
 
     shutdown = stop
-
-
-class Consumer(CeleryConsumer):
-    """Celery's consumer, which also beats while it waits for the broker: an outage must not restart the worker."""
-
-    def ensure_connected(self, conn: Connection) -> Connection:
-        """Connect, and touch the heartbeat file with every attempt and every second of waiting."""
-        files = HeartbeatFiles(self.app.conf.stalk_run_dir)
-        ensure: Callable[..., Connection] = conn.ensure_connection
-
-        def beating(errback: Any, max_retries: Any, callback: Callable[[], object]) -> Connection:
-            def beat() -> None:
-                files.beat()
-                callback()
-
-            return ensure(errback, max_retries, callback=beat)
-
-        conn.ensure_connection = beating  # type: ignore[method-assign, assignment]
-        return super().ensure_connected(conn)

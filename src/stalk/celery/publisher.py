@@ -18,6 +18,7 @@ from typing import Any
 from amqp.exceptions import NotFound
 from celery import Celery
 from celery.utils.log import get_logger
+from celery.utils.nodenames import anon_nodename
 from kombu import Connection, Producer
 from kombu.exceptions import OperationalError
 from kombu.transport.native_delayed_delivery import MAX_LEVEL, calculate_routing_key, level_name
@@ -182,6 +183,7 @@ class Publisher:
         self._link: _Link | None = None
         self._closed_until = 0.0
         self._declare_first = True
+        self._origin = anon_nodename()
 
     def start(self) -> None:
         """Begin; the broker need not be up."""
@@ -320,7 +322,17 @@ class Publisher:
         amqp.send_task_message(
             link.producer,
             task.name,
-            amqp.create_task_message(task.task_id, task.name, task.args, {}, countdown=task.countdown or None),
+            amqp.create_task_message(
+                task.task_id,
+                task.name,
+                task.args,
+                {},
+                countdown=task.countdown or None,
+                # What Celery would find out again for each message.
+                origin=self._origin,
+                argsrepr=repr(tuple(task.args))[: amqp.argsrepr_maxsize],
+                kwargsrepr="{}",
+            ),
             exchange=exchange,
             exchange_type="topic",
             routing_key=routing_key,

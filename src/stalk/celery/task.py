@@ -3,7 +3,7 @@
 from typing import Any
 
 from celery import Task as CeleryTask
-from celery.backends.base import KeyValueStoreBackend
+from celery.backends.base import BaseKeyValueStoreBackend
 from celery.exceptions import Ignore
 from celery.utils.log import get_task_logger
 
@@ -26,7 +26,7 @@ class Task(CeleryTask):  # type: ignore[type-arg]
         Raises:
             Ignore: the task was revoked; Celery acknowledges the message and stores nothing.
         """
-        if not isinstance(self.backend, KeyValueStoreBackend):
+        if not isinstance(self.backend, BaseKeyValueStoreBackend):
             return
         try:
             revoked = self.backend.get(revoked_key(task_id))

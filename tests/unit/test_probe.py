@@ -1,0 +1,59 @@
+"""`stalk probe`: only a stat, and fast."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stalk.celery.heartbeat import HeartbeatFiles
+from stalk.cli import main
+from stalk.probe import probe
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HeartbeatFiles:
+    monkeypatch.setenv("STALK_RUN_DIR", str(tmp_path))
+    return HeartbeatFiles(tmp_path)
+
+
+def test_no_heartbeat(files: HeartbeatFiles) -> None:
+    assert probe("live", 60) == f"no heartbeat yet: {files.alive} is missing"
+
+
+def test_alive_but_not_consuming(files: HeartbeatFiles) -> None:
+    files.beat()
+    assert probe("live", 60) is None
+    assert probe("ready", 60) == "alive, but not consuming tasks"
+    files.ready.touch()
+    assert probe("ready", 60) is None
+
+
+def test_old_heartbeat(files: HeartbeatFiles) -> None:
+    files.beat()
+    long_ago = time.time() - 100
+    os.utime(files.alive, (long_ago, long_ago))
+    assert "more than 60 s" in (probe("live", 60) or "")
+    assert probe("live", 120) is None
+
+
+def test_clear_forgets_an_earlier_process(files: HeartbeatFiles) -> None:
+    files.beat()
+    files.ready.touch()
+    files.clear()
+    assert probe("live", 60) is not None
+
+
+def test_exit_codes(files: HeartbeatFiles, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["probe", "live"]) == 1
+    assert capsys.readouterr().err.startswith("stalk probe: no heartbeat yet")
+    files.beat()
+    assert main(["probe", "live"]) == 0
+
+
+def test_probe_imports_neither_celery_nor_pydantic() -> None:
+    code = "import sys, stalk.cli; stalk.cli.main(['probe', 'live']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert not {"celery", "kombu", "pydantic", "asyncio"} & set(done.stdout.split())

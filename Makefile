@@ -10,7 +10,7 @@ export BROKER_URL REDIS_URL
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 .PHONY: setup
 setup: ## the Python environment in .venv
@@ -29,12 +29,16 @@ down: setup ## end what a crashed `make up` left
 	@$(LOCAL).down
 
 .PHONY: test
-test: lint test-setup ## everything: lint, types, unit and integration tests
+test: lint test-setup ## all that needs no cluster: lint, types, unit, chart and integration tests
 	$(PYTHON) -m pytest $(PYTEST)
 
 .PHONY: unit
 unit: setup ## unit tests alone: seconds, no servers
 	$(PYTHON) -m pytest tests/unit $(PYTEST)
+
+.PHONY: chart-test
+chart-test: setup ## tests of the chart, rendered in process
+	$(PYTHON) -m pytest tests/chart $(PYTEST)
 
 .PHONY: integration
 integration: test-setup ## tests against a real RabbitMQ and Redis
@@ -45,15 +49,36 @@ test-setup: setup
 	@$(LOCAL).install $(TEST_PROGRAMS)
 
 .PHONY: lint
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy, and whether the chart's generated files are fresh
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
+	$(PYTHON) ci/chart check
 
 .PHONY: fmt
 fmt: setup ## format, and mend what ruff can
 	$(PYTHON) -m ruff check --fix
 	$(PYTHON) -m ruff format
+
+.PHONY: test-e2e
+test-e2e: setup ## the chart on the cluster that KUBECONFIG names
+	$(PYTHON) -m pytest tests/e2e $(PYTEST)
+
+.PHONY: image
+image: setup ## docker build of the image that the chart runs
+	@ci/deploy/image
+
+.PHONY: image-name
+image-name: setup ## that image's name
+	@ci/deploy/image --name
+
+.PHONY: deploy-kind
+deploy-kind: setup ## Stalk in a kind cluster with KEDA: make deploy-kind HELM="--set api.replicas=2"
+	@ci/kind/up $(HELM)
+
+.PHONY: undeploy-kind
+undeploy-kind: ## remove that cluster
+	@ci/kind/down
 
 .PHONY: bench
 bench: setup ## a benchmark: make bench NAME=submit

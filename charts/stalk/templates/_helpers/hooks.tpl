@@ -1,0 +1,22 @@
+{{/* Annotations of the credentials Job and of what it needs (its weight). Gone again when it has succeeded. Returns JSON. */}}
+{{- define "stalk.credentialsHook" -}}
+{{- toJson (dict
+      "helm.sh/hook" "pre-install,pre-upgrade"
+      "helm.sh/hook-weight" .
+      "helm.sh/hook-delete-policy" "before-hook-creation,hook-succeeded") -}}
+{{- end -}}
+
+{{- define "stalk.testHook" -}}
+{{- toJson (dict
+      "helm.sh/hook" "test"
+      "helm.sh/hook-weight" .
+      "helm.sh/hook-delete-policy" "before-hook-creation,hook-succeeded") -}}
+{{- end -}}
+
+{{- define "stalk.credentialsArgs" -}}
+{{- $args := list "stalk" "credentials" "--secret" (include "stalk.credentialsName" .) -}}
+{{- range (include "stalk.generatedKeys" . | fromJson).keys }}{{ $args = append (append $args "--key") . }}{{ end -}}
+{{- $labels := dict "app.kubernetes.io/part-of" "stalk" "app.kubernetes.io/instance" .Release.Name -}}
+{{- range $key, $value := $labels }}{{ $args = append (append $args "--label") (printf "%s=%s" $key $value) }}{{ end -}}
+{{- toJson (dict "items" $args) -}}
+{{- end -}}

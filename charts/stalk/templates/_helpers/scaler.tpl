@@ -1,0 +1,30 @@
+{{/* The part of the scaler's login that is no secret; KEDA takes every parameter from one. */}}
+{{- define "stalk.scalerData" -}}
+{{- $broker := include "stalk.broker" . | fromJson -}}
+host: {{ printf "%s/" (trimSuffix "/" $broker.management.url) | quote }}
+{{- if not $broker.management.username.secret }}
+username: {{ $broker.management.username.text | quote }}
+{{- end }}
+{{- if include "stalk.scalerTls" . }}
+tls: enable
+{{- end }}
+{{- end -}}
+
+{{/* KEDA checks an https management API against the CA of externalRabbitmq.tls. */}}
+{{- define "stalk.scalerTls" -}}
+{{- $e := .Values.externalRabbitmq -}}
+{{- if and (not .Values.rabbitmq.enabled) (hasPrefix "https://" $e.management.url) $e.tls.caSecret }}yes{{ end -}}
+{{- end -}}
+
+{{/* A TriggerAuthentication's secretTargetRef: each parameter, and the secret's key that holds it. */}}
+{{- define "stalk.scalerParameters" -}}
+{{- $own := include "stalk.name" (list . "scaler") -}}
+{{- $m := (include "stalk.broker" . | fromJson).management -}}
+- {parameter: host, name: {{ $own }}, key: host}
+- {parameter: username, name: {{ $m.username.secret | default $own | quote }}, key: {{ $m.username.key | default "username" | quote }}}
+- {parameter: password, name: {{ $m.password.secret | quote }}, key: {{ $m.password.key | quote }}}
+{{- if include "stalk.scalerTls" . }}
+- {parameter: tls, name: {{ $own }}, key: tls}
+- {parameter: ca, name: {{ .Values.externalRabbitmq.tls.caSecret | quote }}, key: {{ .Values.externalRabbitmq.tls.caKey | quote }}}
+{{- end }}
+{{- end -}}

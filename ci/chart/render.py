@@ -1,0 +1,28 @@
+"""Rendering the chart with the Helm program that the environment has from PyPI."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from chart.paths import CHART
+
+__all__ = ["KEDA_API", "RenderError", "render"]
+
+KEDA_API = "keda.sh/v1alpha1/ScaledObject"
+
+
+class RenderError(Exception):
+    """Helm refuses; the text is what it says."""
+
+
+def render(*values: Path, namespace: str = "stalk", keda: bool = True, kube_version: str = "1.35.0") -> str:
+    """Return `helm template` of a release named stalk, without the test hook."""
+    helm = Path(sys.executable).parent / "helm"
+    files = [word for path in values for word in ("--values", str(path))]
+    apis = ["--api-versions", KEDA_API] if keda else []
+    command = [str(helm if helm.exists() else "helm"), "template", "stalk", str(CHART), "--namespace", namespace]
+    command += ["--skip-tests", "--kube-version", kube_version, *apis, *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RenderError(done.stderr.strip())
+    return done.stdout

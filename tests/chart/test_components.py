@@ -1,0 +1,160 @@
+"""What each switch brings, and takes away."""
+
+import json
+from typing import Any, NamedTuple
+
+import pytest
+
+from charting.objects import component, find, key, of_kind, pods
+from charting.rendering import EXTRA, Object, Values, load, render, render_text
+
+POD = {"NetworkPolicy", "PodDisruptionBudget", "ServiceAccount"}
+EXTERNAL_BROKER = {
+    "rabbitmq": {"enabled": False},
+    "externalRabbitmq": {"host": "mq", "username": "me", "existingSecret": "mine"},
+}
+
+
+class Component(NamedTuple):
+    name: str
+    on: Values
+    off: Values
+    kinds: set[str]
+
+
+COMPONENTS = [
+    Component("api", {}, {"api": {"enabled": False}}, POD | {"Deployment", "Service"}),
+    Component("test", {}, {"api": {"enabled": False}}, {"NetworkPolicy", "Pod", "ServiceAccount"}),
+    Component("flower", {}, {"flower": {"enabled": False}}, POD | {"Deployment", "Service"}),
+    Component(
+        "worker", {}, {"workers": {"default": {"enabled": False}}}, POD | {"Deployment", "HorizontalPodAutoscaler"}
+    ),
+    Component("beat", {"beat": {"enabled": True}}, {}, POD | {"Deployment"}),
+    Component("topology", {}, {"topology": {"enabled": False}}, {"Job", "NetworkPolicy", "ServiceAccount"}),
+    Component("rabbitmq", {}, EXTERNAL_BROKER, POD | {"ConfigMap", "Service", "StatefulSet"}),
+    Component("rabbitmq-headless", {}, EXTERNAL_BROKER, {"Service"}),
+    Component(
+        "redis",
+        {},
+        {"redis": {"enabled": False}, "externalRedis": {"host": "redis"}},
+        POD | {"ConfigMap", "Service", "StatefulSet"},
+    ),
+    Component(
+        "credentials",
+        {},
+        {
+            "rabbitmq": {"auth": {"existingSecret": "a"}},
+            "redis": {"auth": {"existingSecret": "b"}},
+            "flower": {"auth": {"existingSecret": "c"}},
+        },
+        {"Job", "NetworkPolicy", "Role", "RoleBinding", "ServiceAccount"},
+    ),
+    Component(
+        "scaler",
+        {"workers": {"default": {"autoscaling": {"mode": "keda"}}}},
+        {"workers": {"default": {"autoscaling": {"mode": "hpa"}}}},
+        {"Secret", "TriggerAuthentication"},
+    ),
+]
+
+
+def of(objects: list[Object], name: str) -> list[Object]:
+    return [thing for thing in objects if component(thing) == name]
+
+
+@pytest.mark.parametrize("part", COMPONENTS, ids=lambda part: part.name)
+def test_on(part: Component) -> None:
+    assert {thing["kind"] for thing in of(render(part.on), part.name)} == part.kinds
+
+
+@pytest.mark.parametrize("part", COMPONENTS, ids=lambda part: part.name)
+def test_off_leaves_nothing_behind(part: Component) -> None:
+    objects = render(part.off)
+    assert [key(thing) for thing in of(objects, part.name)] == []
+    names = {thing["metadata"]["name"] for thing in of(render(part.on), part.name)}
+    names -= {thing["metadata"]["name"] for thing in objects}
+    text = json.dumps(objects)
+    assert [name for name in names if f'"{name}"' in text] == []
+
+
+OPTIONS: list[tuple[Values, set[str]]] = [
+    ({"api": {"ingress": {"enabled": True}}}, {"Ingress/demo-stalk-api"}),
+    ({"flower": {"ingress": {"enabled": True}}}, {"Ingress/demo-stalk-flower"}),
+    ({"api": {"httpRoute": {"enabled": True, "parentRefs": [{"name": "gw"}]}}}, {"HTTPRoute/demo-stalk-api"}),
+    ({"flower": {"httpRoute": {"enabled": True, "parentRefs": [{"name": "gw"}]}}}, {"HTTPRoute/demo-stalk-flower"}),
+    ({"flower": {"persistence": {"enabled": True}}}, {"PersistentVolumeClaim/demo-stalk-flower"}),
+    ({"flower": {"persistence": {"enabled": True, "existingClaim": "mine"}}}, set()),
+    (
+        {"metrics": {"enabled": True}},
+        {f"ServiceMonitor/demo-stalk-{name}" for name in ("api", "flower", "rabbitmq")},
+    ),
+    (
+        {"metrics": {"enabled": True}, "workers": {"default": {"metricsPort": 9000}}},
+        {f"ServiceMonitor/demo-stalk-{name}" for name in ("api", "flower", "rabbitmq")}
+        | {"PodMonitor/demo-stalk-worker-default"},
+    ),
+    ({"api": {"autoscaling": {"enabled": True}}}, {"HorizontalPodAutoscaler/demo-stalk-api"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("values", "added"), OPTIONS, ids=lambda value: json.dumps(value) if isinstance(value, dict) else ""
+)
+def test_an_option_adds_its_object_alone(values: Values, added: set[str]) -> None:
+    before, after = ({key(thing) for thing in render(these)} for these in ({}, values))
+    assert after - before == added
+    assert before - after == set()
+
+
+@pytest.mark.parametrize("switch", ["networkPolicy", "pdb", "serviceAccount"])
+def test_a_switch_for_all(switch: str) -> None:
+    values: dict[str, dict[str, Any]] = {
+        "networkPolicy": {"networkPolicy": {"enabled": False}},
+        "pdb": {"podDefaults": {"pdb": {"enabled": False}}},
+        "serviceAccount": {"podDefaults": {"serviceAccount": {"create": False}}},
+    }
+    kind = {"networkPolicy": "NetworkPolicy", "pdb": "PodDisruptionBudget", "serviceAccount": "ServiceAccount"}[switch]
+    left = of_kind(render(values[switch]), kind)
+    assert left == []
+
+
+def test_beat_is_one_and_never_two() -> None:
+    for part in ("beat", "flower"):
+        deployment = find(render({"beat": {"enabled": True}}), "Deployment", f"demo-stalk-{part}")
+        assert deployment["spec"]["replicas"] == 1
+        assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_extra_objects_are_templates() -> None:
+    thing = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "{{ .Release.Name }}-mine"},
+        "data": {"host": '{{ include "stalk.fullname" . }}'},
+    }
+    (found,) = load(render_text({"extraObjects": [thing]})[EXTRA])
+    assert found["metadata"]["name"] == "demo-mine"
+    assert found["data"] == {"host": "demo-stalk"}
+
+
+def test_image_digest_wins_and_the_tag_is_the_apps_version() -> None:
+    digest = "sha256:" + "0" * 64
+    for values, image in (
+        ({}, "ghcr.io/stalk-celery/stalk:0.1.0"),
+        ({"image": {"tag": "x"}}, "ghcr.io/stalk-celery/stalk:x"),
+        ({"image": {"tag": "x", "digest": digest}}, f"ghcr.io/stalk-celery/stalk@{digest}"),
+        ({"global": {"imageRegistry": "mirror/"}}, "mirror/stalk-celery/stalk:0.1.0"),
+    ):
+        (api,) = (pod for pod in pods(render(values)) if str(pod) == "Deployment/demo-stalk-api")
+        assert api.spec["containers"][0]["image"] == image
+
+
+def test_the_credentials_job_runs_before_and_again_before_each_upgrade() -> None:
+    for thing in of(render(), "credentials"):
+        hooks = thing["metadata"]["annotations"]
+        assert hooks["helm.sh/hook"] == "pre-install,pre-upgrade"
+        assert "before-hook-creation" in hooks["helm.sh/hook-delete-policy"]
+    job = find(render(), "Job", "demo-stalk-credentials")["metadata"]["annotations"]
+    others = [thing for thing in of(render(), "credentials") if thing["kind"] != "Job"]
+    weights = {int(thing["metadata"]["annotations"]["helm.sh/hook-weight"]) for thing in others}
+    assert max(weights) < int(job["helm.sh/hook-weight"])

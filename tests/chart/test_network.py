@@ -1,0 +1,91 @@
+"""Who may reach whom: what the system needs, and not much else."""
+
+import pytest
+
+from charting.cases import EVERYTHING, EXTERNAL
+from charting.objects import allowed, component, of_kind, pods
+from charting.rendering import Object, Values, merged, render
+
+NEEDED = {
+    ("api", "rabbitmq", 5672),
+    ("api", "redis", 6379),
+    ("beat", "rabbitmq", 5672),
+    ("beat", "redis", 6379),
+    ("flower", "rabbitmq", 5672),
+    ("flower", "rabbitmq", 15672),
+    ("flower", "redis", 6379),
+    ("test", "api", 8000),
+    ("topology", "rabbitmq", 5672),
+    ("worker", "rabbitmq", 5672),
+    ("worker", "redis", 6379),
+}
+PORTS = {"api": [8000], "flower": [5555], "rabbitmq": [5672, 15672, 15692, 25672, 4369], "redis": [6379]}
+OPEN = {("api", 8000), ("flower", 5555)}
+"""Open to everybody unless `networkPolicy.from` says to whom."""
+
+
+@pytest.mark.parametrize("values", [{"beat": {"enabled": True}}, EVERYTHING], ids=["defaults", "everything"])
+def test_the_pods_reach_what_they_need_and_no_more(values: Values) -> None:
+    objects = render(values)
+    found = set()
+    for source in pods(objects):
+        for target in pods(objects):
+            for port in PORTS.get(component(target.owner), []):
+                if allowed(objects, source.labels, target.labels, port):
+                    found.add((component(source.owner), component(target.owner), port))
+    assert found == NEEDED
+
+
+def policy(objects: list[Object], name: str) -> Object:
+    (found,) = (thing for thing in of_kind(objects, "NetworkPolicy") if component(thing) == name)
+    spec: Object = found["spec"]
+    return spec
+
+
+@pytest.mark.parametrize("name", ["api", "flower"])
+def test_pages_are_open_until_peers_are_named(name: str) -> None:
+    port = dict(OPEN)[name]
+    (rule,) = policy(render(), name)["ingress"]
+    assert rule == {"ports": [{"protocol": "TCP", "port": port}]}
+    peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}
+    rules = policy(render({name: {"networkPolicy": {"from": [peer]}}}), name)["ingress"]
+    assert rules[0]["from"] == [peer]
+    assert all(rule["from"] for rule in rules)
+
+
+def test_keda_reads_the_management_port_from_its_namespace() -> None:
+    rules = policy(render({"keda": {"namespace": "autoscaling"}}), "rabbitmq")["ingress"]
+    (rule,) = (rule for rule in rules if rule["ports"] == [{"protocol": "TCP", "port": 15672}])
+    assert {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "autoscaling"}}} in rule["from"]
+
+
+def test_servers_open_no_connection() -> None:
+    objects = render()
+    assert policy(objects, "rabbitmq")["egress"] == []
+    assert policy(objects, "redis")["egress"] == []
+
+
+def test_prometheus_reaches_metrics_only_when_they_are_on() -> None:
+    rabbitmq = policy(render({"metrics": {"enabled": True}}), "rabbitmq")["ingress"]
+    assert {"from": [{"namespaceSelector": {}}], "ports": [{"protocol": "TCP", "port": 15692}]} in rabbitmq
+    assert "15692" not in str(policy(render(), "rabbitmq")["ingress"])
+
+
+def test_external_servers_are_reached_by_their_ports() -> None:
+    values = merged(EXTERNAL, {"externalRabbitmq": {"port": 5673}, "externalRedis": {"port": 6380}})
+    objects = render(values)
+
+    def ports(name: str) -> set[int]:
+        return {port["port"] for rule in policy(objects, name)["egress"] for port in rule["ports"]}
+
+    assert ports("worker") == {53, 5673, 6380}
+    assert ports("flower") == {53, 5673, 6380, 15671}
+    assert ports("topology") == {53, 5673}
+
+
+def test_more_rules_are_added() -> None:
+    rule = {"ports": [{"port": 443, "protocol": "TCP"}]}
+    values = {"workers": {"default": {"networkPolicy": {"extraEgress": [rule], "extraIngress": [rule]}}}}
+    spec = policy(render(values), "worker")
+    assert rule in spec["egress"]
+    assert spec["ingress"] == [rule]

@@ -237,7 +237,7 @@ def test_null_in_place_of_a_value(path: Path) -> None:
         {"redis": {"resources": {"limits": None}}},
         {"workerDefaults": {"strategy": {"rollingUpdate": None}, "autoscaling": {"behavior": None}}},
         {"workers": {"default": None}},
-        {"workers": {"default": {"probes": {"startup": None}, "resources": None}}},
+        {"workers": {"default": {"probes": {"startup": None}, "autoscaling": {"mode": "keda"}, "resources": None}}},
     ],
     ids=str,
 )

@@ -1,0 +1,80 @@
+"""A load on the API that lasts longer than its pods."""
+
+import itertools
+import threading
+import time
+from contextlib import ExitStack
+
+import httpx
+from kubernetes import client
+
+from e2e.harness import Release
+
+MOST = 3000
+
+
+class Load:
+    """Submits ten tasks a second, at most `MOST`, to the pods that the Service would choose from.
+
+    A port-forward ends with its pod, so there is one for each endpoint, and requests go round the endpoints that are
+    ready at that moment, as kube-proxy sends them. All of it stays on loopback.
+    """
+
+    def __init__(self, release: Release) -> None:
+        self.accepted: list[str] = []
+        self.failed: list[str] = []
+        self._release = release
+        self._addresses: dict[str, str] = {}
+        self._forwards = ExitStack()
+        self._end = threading.Event()
+        self._threads = [threading.Thread(target=work) for work in (self._follow, self._submit)]
+
+    def _endpoints(self) -> set[str]:
+        """Return the names of the pods that get requests now."""
+        selector = f"kubernetes.io/service-name={self._release.fullname}-api"
+        slices = client.DiscoveryV1Api().list_namespaced_endpoint_slice(
+            self._release.namespace, label_selector=selector
+        )
+        endpoints = [each for part in slices.items for each in part.endpoints or []]
+        return {
+            str(each.target_ref.name)
+            for each in endpoints
+            if each.target_ref is not None and each.conditions is not None and each.conditions.ready
+        }
+
+    def _follow(self) -> None:
+        while not self._end.wait(0.2):
+            wanted = self._endpoints()
+            for name in wanted - self._addresses.keys():
+                forward = self._release.forwarded(f"pod/{name}", 8000)
+                self._addresses[name] = self._forwards.enter_context(forward)
+            for name in self._addresses.keys() - wanted:
+                del self._addresses[name]
+
+    def _submit(self) -> None:
+        for number in itertools.islice(itertools.count(), MOST):
+            if self._end.wait(0.1):
+                return
+            addresses = sorted(self._addresses.values())
+            if not addresses:
+                if self.accepted:
+                    self.failed.append("no endpoint is ready")
+                continue
+            started = time.monotonic()
+            try:
+                answer = httpx.get(f"http://{addresses[number % len(addresses)]}/load", timeout=15)
+                answer.raise_for_status()
+                self.accepted.append(answer.json()["process_id"])
+            except httpx.HTTPError as error:
+                self.failed.append(f"{error!r} after {time.monotonic() - started:.1f} s")
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+        self._forwards.close()

@@ -1,0 +1,68 @@
+"""Fixtures of the end-to-end tests: any cluster that KUBECONFIG names, with KEDA and metrics-server."""
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pykube
+import pytest
+from kubernetes import client, config
+
+from e2e.harness import Release, report
+from e2e.timeline import Timeline
+
+REPORTS = Path(__file__).parents[2] / "reports" / "e2e"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cluster() -> None:
+    config.load_kube_config(os.environ.get("KUBECONFIG"))
+
+
+@pytest.fixture(scope="module")
+def namespace(random_namespace: pykube.Namespace, kube_config: str) -> Iterator[str]:
+    """Give a namespace of the module's own, which admits only restricted pods."""
+    name = str(random_namespace.name)
+    labels = {
+        "pod-security.kubernetes.io/enforce": "restricted",
+        "pod-security.kubernetes.io/enforce-version": "latest",
+    }
+    client.CoreV1Api().patch_namespace(name, {"metadata": {"labels": labels}})
+    yield name
+    # KEDA must still be there to let go of its objects, so they go before the namespace does.
+    Release("stalk", name, kube_config).kubectl("delete", "scaledobjects", "--all", "--wait")
+
+
+@pytest.fixture(scope="module")
+def new_release(namespace: str, kube_config: str) -> Callable[..., Release]:
+    """Give a maker of releases; the namespace's end is theirs."""
+
+    def make(name: str = "stalk") -> Release:
+        return Release(name, namespace, kube_config)
+
+    return make
+
+
+TIMELINE = pytest.StashKey[Timeline]()
+
+
+@pytest.fixture(autouse=True)
+def _timeline(request: pytest.FixtureRequest, namespace: str) -> Iterator[None]:
+    timeline = request.node.stash[TIMELINE] = Timeline(namespace)
+    yield
+    timeline.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep events, logs and objects of a test that failed."""
+    outcome = yield
+    arguments = getattr(item, "funcargs", {})
+    if outcome.failed and {"namespace", "kube_config"} <= arguments.keys():
+        release = arguments.get("release") or Release("stalk", arguments["namespace"], arguments["kube_config"])
+        folder = REPORTS / item.name
+        report(release, folder)
+        if TIMELINE in item.stash:
+            item.stash[TIMELINE].write(folder / "timeline.csv")
+        outcome.sections.append(("report", f"events, logs and objects: {folder}"))
+    return outcome

@@ -1,0 +1,239 @@
+"""A release of the chart on a real cluster, driven as a user drives it: Helm, kubectl port-forward, the API."""
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from kubernetes import client
+from prometheus_client.parser import text_string_to_metric_families
+
+from integration.harness import eventually
+
+CHART = Path(__file__).parents[2] / "charts" / "stalk"
+HELM = Path(sys.executable).with_name("helm")
+# Short tasks, so that what a release derives from the longest one is short as well.
+QUICK: Mapping[str, Any] = {
+    "extraEnv": {"STEPS": "4", "STEP_SECONDS": "0.5"},
+    "workerDefaults": {"longestTaskSeconds": 10, "autoscaling": {"pollingInterval": 2, "cooldownPeriod": 15}},
+}
+
+
+def merged(*parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with maps merged key by key, as Helm does."""
+    whole: dict[str, Any] = {}
+    for part in parts:
+        for key, value in part.items():
+            mine = whole.get(key)
+            whole[key] = merged(mine, value) if isinstance(mine, Mapping) and isinstance(value, Mapping) else value
+    return whole
+
+
+@dataclass
+class Sample:
+    """The workers of one moment."""
+
+    seconds: float
+    wanted: int
+    ready: int
+
+
+@dataclass
+class Release:
+    """One release in one namespace; `values` are what it was last installed or upgraded with."""
+
+    name: str
+    namespace: str
+    kubeconfig: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def fullname(self) -> str:
+        """What the names of the release's objects begin with."""
+        return self.name if "stalk" in self.name else f"{self.name}-stalk"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"KUBECONFIG": self.kubeconfig}
+
+    def run(self, *words: str | Path, check: bool = True, stdin: str | None = None) -> str:
+        """Run a command against the cluster and return what it printed."""
+        done = subprocess.run(
+            [str(word) for word in words],
+            env=self.environment,
+            input=stdin,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=600,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"{' '.join(map(str, words))}\n{done.stdout}"
+        return done.stdout
+
+    def kubectl(self, *words: str, check: bool = True, stdin: str | None = None) -> str:
+        return self.run("kubectl", "-n", self.namespace, *words, check=check, stdin=stdin)
+
+    def helm(self, command: str, *words: str | Path) -> str:
+        return self.run(HELM, command, self.name, *words, "-n", self.namespace, "--timeout", "5m")
+
+    def install(self, *values: Mapping[str, Any]) -> None:
+        """Install with Helm 3, or upgrade, and wait."""
+        self.values = merged(*values)
+        file = json.dumps(self.values)
+        where = ["-n", self.namespace, "--wait", "--timeout", "5m", "--values", "-"]
+        self.run(HELM, "upgrade", "--install", self.name, CHART, *where, stdin=file)
+
+    def uninstall(self) -> None:
+        self.helm("uninstall", "--wait")
+
+    def secret(self, key: str) -> str:
+        found = client.CoreV1Api().read_namespaced_secret(f"{self.fullname}-credentials", self.namespace)
+        return base64.b64decode((found.data or {})[key]).decode()
+
+    def worker(self, pool: str = "default") -> Any:
+        """Return a pool's Deployment."""
+        return client.AppsV1Api().read_namespaced_deployment(f"{self.fullname}-worker-{pool}", self.namespace)
+
+    def replicas(self, pool: str = "default") -> int:
+        """Return how many pods of a pool there are, those that still end included."""
+        selector = f"app.kubernetes.io/instance={self.name},stalk/pool={pool}"
+        return len(client.CoreV1Api().list_namespaced_pod(self.namespace, label_selector=selector).items)
+
+    def autoscalers(self) -> dict[str, Any]:
+        """Return the HorizontalPodAutoscalers, by name."""
+        found = client.AutoscalingV2Api().list_namespaced_horizontal_pod_autoscaler(self.namespace).items
+        named = {str(item.metadata.name): item for item in found if item.metadata is not None}
+        return {name: item for name, item in named.items() if self.fullname in name}
+
+    def scaled_object(self, pool: str = "default") -> dict[str, Any]:
+        found: dict[str, Any] = client.CustomObjectsApi().get_namespaced_custom_object(
+            "keda.sh", "v1alpha1", self.namespace, "scaledobjects", f"{self.fullname}-worker-{pool}"
+        )
+        return found
+
+    def condition(self, kind: str, pool: str = "default") -> str:
+        conditions = self.scaled_object(pool).get("status", {}).get("conditions", [])
+        return next((str(each["status"]) for each in conditions if each["type"] == kind), "Unknown")
+
+    @contextmanager
+    def forwarded(self, target: str, port: int) -> Iterator[str]:
+        """Reach a Service or a pod through `kubectl port-forward`, which ends with the pod; yields `127.0.0.1:<port>`.
+
+        Args:
+            target: as kubectl takes it, such as `service/stalk-api`.
+            port: of the target.
+        """
+        words = ["kubectl", "-n", self.namespace, "port-forward", target, f":{port}"]
+        with subprocess.Popen(
+            words, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process:
+            try:
+                assert process.stdout is not None
+                line = process.stdout.readline()
+                found = re.search(r"127\.0\.0\.1:(\d+)", line)
+                assert found, f"{' '.join(words)}: {line}{process.stdout.read()}"
+                threading.Thread(target=process.stdout.read, daemon=True).start()
+                yield f"127.0.0.1:{found[1]}"
+            finally:
+                process.terminate()
+
+    @contextmanager
+    def api(self) -> Iterator[httpx.Client]:
+        """Yield a client of the API."""
+        with (
+            self.forwarded(f"service/{self.fullname}-api", 80) as address,
+            httpx.Client(base_url=f"http://{address}", timeout=15) as http,
+        ):
+            yield http
+
+    @contextmanager
+    def flower(self) -> Iterator[httpx.Client]:
+        """Yield a client of Flower, logged in."""
+        login = ("flower", self.secret("flower-password"))
+        with (
+            self.forwarded(f"service/{self.fullname}-flower", 5555) as address,
+            httpx.Client(base_url=f"http://{address}", auth=login, timeout=15) as http,
+        ):
+            yield http
+
+    @contextmanager
+    def watched(self, pool: str = "default") -> Iterator[list[Sample]]:
+        """Note the pool's replicas twice a second meanwhile."""
+        samples: list[Sample] = []
+        end = threading.Event()
+        started = time.monotonic()
+
+        def look() -> None:
+            while not end.wait(0.5):
+                found = self.worker(pool)
+                wanted, ready = found.spec.replicas or 0, found.status.ready_replicas or 0
+                samples.append(Sample(round(time.monotonic() - started, 1), wanted, ready))
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        try:
+            yield samples
+        finally:
+            end.set()
+            thread.join()
+
+
+def submit(http: httpx.Client, word: str = "word") -> str:
+    answer = http.post("/tasks", json={"word": word})
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def submit_many(http: httpx.Client, number: int) -> list[str]:
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(lambda index: submit(http, f"word-{index}"), range(number)))
+
+
+def all_succeeded(http: httpx.Client, ids: list[str]) -> bool:
+    return all(http.get(f"/tasks/{each}").json()["status"] == "SUCCESS" for each in ids)
+
+
+def wait_for_all(http: httpx.Client, ids: list[str], timeout: float = 180) -> None:
+    eventually(lambda: all_succeeded(http, ids), timeout, interval=1)
+
+
+def events(http: httpx.Client, kind: str) -> int:
+    """Return how many task events of one kind Flower has seen, of all workers."""
+    families = text_string_to_metric_families(http.get("/metrics").text)
+    samples = [sample for family in families for sample in family.samples if sample.name == "flower_events_total"]
+    return int(sum(sample.value for sample in samples if sample.labels["type"] == kind))
+
+
+def report(release: Release, folder: Path) -> None:
+    """Write down what a person would look at first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    looks = {
+        "objects.txt": ["get", "all,scaledobjects,pvc,jobs", "-o", "wide"],
+        "events.txt": ["get", "events", "--sort-by=.lastTimestamp"],
+        "pods.txt": ["describe", "pods"],
+        "scalers.txt": ["describe", "scaledobjects,hpa"],
+    }
+    for file, words in looks.items():
+        (folder / file).write_text(release.kubectl(*words, check=False))
+    for name in release.kubectl("get", "pods", "-o", "name", check=False).split():
+        said = release.kubectl("logs", name, "--all-containers", "--tail=2000", "--prefix", check=False)
+        (folder / f"{name.partition('/')[2]}.log").write_text(said)
+    (folder / "values.yaml").write_text(yaml.safe_dump(release.values))
+
+
+def until(what: Callable[[], Any], timeout: float = 120) -> Any:
+    """`eventually`, at the pace of a cluster."""
+    return eventually(what, timeout, interval=0.5)

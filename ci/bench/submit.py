@@ -1,8 +1,8 @@
 """How fast a task is accepted: `GET /{word}` of the demo service, with confirms, against doing it the example's way.
 
 Each round measures every way in turn, on one Hypercorn process pinned to one core; the load (wrk) and the servers have
-the other. Machines are noisy: read the ratios. Nobody consumes the tasks, so the naive way's threads wait, as they
-would for any task that takes time.
+the other. The last is the ceiling: what Hypercorn and FastAPI make of a route that does nothing. Nobody consumes the
+tasks, so the naive way's threads wait, as they would for any task that takes time. Machines are noisy: read the ratios.
 """
 
 import json
@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 from kombu import Connection, Exchange, Producer, Queue
 
 from local import RabbitMQ, Redis, free_port
+from local.processes import marked
 
 CONNECTIONS = 32
 SECONDS = 10
@@ -44,6 +45,7 @@ WAYS = [
     Way("naive: send_task, then .get() in a thread", "bench._naive_app:app", "/wait/word"),
     Way("send_task alone, no confirm", "bench._naive_app:app", "/send/word"),
     Way("stalk: GET /{word}, confirmed", "app.main:app", "/word"),
+    Way("no task at all: GET /healthz", "app.main:app", "/healthz"),
 ]
 
 
@@ -89,6 +91,13 @@ def hypercorn(module: str, environment: dict[str, str]) -> Iterator[int]:
     finally:
         server.send_signal(signal.SIGKILL)
         server.wait()
+
+
+def pin_servers(folder: Path) -> None:
+    """Keep RabbitMQ and Redis off the core that is measured."""
+    for process in marked(folder):
+        for thread in process.threads():
+            os.sched_setaffinity(thread.id, {1})
 
 
 def wrk(url: str) -> Figure:
@@ -139,6 +148,7 @@ def main() -> None:
         RabbitMQ(Path(folder) / "rabbitmq") as broker,
         Redis(Path(folder) / "redis") as redis,
     ):
+        pin_servers(Path(folder))
         environment = os.environ | {"BROKER_URL": broker.amqp_url, "REDIS_URL": redis.url, "TASK_QUEUE": "bench-stalk"}
         for _ in range(ROUNDS):
             for way in WAYS:

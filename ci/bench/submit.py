@@ -1,7 +1,7 @@
 """How fast a task is accepted: `GET /{word}` of the demo service, with confirms, against doing it the example's way.
 
 Each round measures every way in turn, on one Hypercorn process pinned to one core; the load (wrk) and the servers have
-the other. The last is the ceiling: what Hypercorn and FastAPI make of a route that does nothing. Nobody consumes the
+the other. The last shows what Hypercorn and FastAPI make of a route that does nothing. Nobody consumes the
 tasks, so the naive way's threads wait, as they would for any task that takes time. Machines are noisy: read the ratios.
 """
 

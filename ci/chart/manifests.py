@@ -19,6 +19,7 @@ HEADER = """# {title}
 # Written by `python ci/chart generate` from charts/stalk with {values}: change that, not this.
 #   kubectl apply -f keda/{name}
 #   kubectl -n stalk get secret stalk-credentials -o jsonpath='{{.data.flower-password}}' | base64 -d   # user: flower
+# The image ghcr.io/stalk-celery/stalk is what `make image` builds: load it, or put your registry in its place.
 # A Job cannot be changed, so before another version: kubectl -n stalk delete job stalk-credentials
 {more}"""
 MANIFESTS: dict[str, tuple[str, str, str]] = {

@@ -8,6 +8,7 @@ from local.ports import free_port
 from local.programs import redis_server
 from local.server import Server
 from local.tls import Certificate
+from stalk.redis_config import quoted
 from stalk.settings import ConnectionSettings
 
 __all__ = ["Redis"]
@@ -57,7 +58,7 @@ class Redis(Server):
             "daemonize no",
             # A new title overwrites the environment, and with it the mark of `local.processes`.
             "set-proc-title no",
-            f"requirepass {_quoted(self.password)}",
+            f"requirepass {quoted(self.password.encode())}",
         ]
         if self.certificate is None:
             lines += [f"port {self.port}"]
@@ -82,7 +83,3 @@ class Redis(Server):
         """Log in."""
         with self.client() as client:
             client.ping()
-
-
-def _quoted(text: str) -> str:
-    return '"' + "".join(f"\\x{byte:02x}" for byte in text.encode()) + '"'

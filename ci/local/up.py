@@ -105,7 +105,7 @@ def _service(api: int, flower: int) -> dict[str, str]:
     """Return the command of each part. `exec`, so that signals reach the program and not a shell."""
     bin_ = Path(sys.executable).parent
     stalk, celery, hypercorn = (shlex.quote(str(bin_ / name)) for name in ("stalk", "celery", "hypercorn"))
-    worker = f"{celery} -A app.worker.celery_worker worker -Q test-queue -c 2 -n worker@%h -l INFO"
+    worker = f"{celery} -A app.worker.celery_worker worker -c 2 -n worker@%h -l INFO"
     return {
         "api": f"exec {hypercorn} app.main:app --workers 0 --worker-class uvloop --bind 127.0.0.1:{api}",
         "worker": f"{stalk} topology -A app.worker.celery_app --timeout {READY_SECONDS} && exec {worker}",

@@ -1,5 +1,6 @@
 """What the service does: accept, tell, follow and revoke tasks."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -14,6 +15,10 @@ from stalk.celery.publisher import BrokerUnavailable, Publisher, TaskMessage
 from stalk.celery.results import Results, ResultsUnavailable, TaskState
 
 __all__ = ["AlreadyEnded", "AlreadyRunning", "Tasks", "UnknownTask"]
+
+
+SUBMIT_SECONDS = 4.7
+"""Both dependencies together: a client is answered within 5 s."""
 
 
 class UnknownTask(Exception):
@@ -57,9 +62,13 @@ class Tasks:
         task_id = str(uuid.uuid4())
         try:
             # First the note, then the task: a task that runs is always one that can be asked for.
-            await self.results.remember(task_id, countdown)
-            with self._metrics.confirm_seconds.time():
-                await self.publisher.publish(TaskMessage(TASK_NAME, (word,), task_id, self._queue, countdown))
+            async with asyncio.timeout(SUBMIT_SECONDS):
+                await self.results.remember(task_id, countdown)
+                with self._metrics.confirm_seconds.time():
+                    await self.publisher.publish(TaskMessage(TASK_NAME, (word,), task_id, self._queue, countdown))
+        except TimeoutError:
+            self._metrics.refused.labels("broker").inc()
+            raise BrokerUnavailable("Redis was slow, and the broker did not answer in the time left") from None
         except BrokerUnavailable:
             self._metrics.refused.labels("broker").inc()
             await self.results.forget(task_id)

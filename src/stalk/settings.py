@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-__all__ = ["ConnectionSettings", "load"]
+__all__ = ["ConnectionSettings", "LogLevel", "load"]
 
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -84,9 +84,7 @@ class ConnectionSettings(BaseSettings):
         default_factory=lambda: Path(tempfile.gettempdir()) / "stalk",
         description="Folder of a worker's heartbeat files, which `stalk probe` looks at.",
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
-        "INFO", description="Least level logged."
-    )
+    log_level: LogLevel = Field("INFO", description="Least level logged.")
     log_format: Literal["text", "json"] = Field("text", description="`text` for people, `json` for log collectors.")
 
     @field_validator("broker_port", "redis_port", mode="before")

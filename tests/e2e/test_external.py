@@ -1,6 +1,7 @@
 """The same chart with a RabbitMQ and a Redis that somebody else runs."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,10 @@ def servers(new_release: Callable[..., Release]) -> Release:
     """Give a release of nothing but RabbitMQ and Redis, in the role of the company's own."""
     made = new_release("servers")
     off = {"enabled": False}
-    made.install({"api": off, "flower": off, "topology": off, "workers": {"default": None}})
+    # The other release is a stranger, whom the policies of this one must let in.
+    open_: dict[str, Any] = {"networkPolicy": {"extraIngress": [{"from": [{"podSelector": {}}]}]}}
+    servers = {"rabbitmq": open_, "redis": open_}
+    made.install(servers, {"api": off, "flower": off, "topology": off, "workers": {"default": None}})
     return made
 
 

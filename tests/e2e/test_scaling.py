@@ -38,7 +38,7 @@ def test_broker_that_cannot_be_read_gives_the_fallback_replicas(release: Release
     """Before the load: the HorizontalPodAutoscaler remembers what it wanted for five minutes, over zero too."""
     until(lambda: release.replicas() == 0)
 
-    # Not the Service or a NetworkPolicy: KEDA keeps its connection, and few test clusters enforce policies.
+    # Not the Service or a NetworkPolicy: KEDA keeps its connection, and not every cluster enforces policies.
     def management(does: str) -> None:
         release.kubectl(
             "exec", "stalk-rabbitmq-0", "--", "rabbitmqctl", "eval", f"application:{does}(rabbitmq_management)."

@@ -1,6 +1,7 @@
 """The service as a user starts it, on a real broker and a real Redis."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -133,7 +134,8 @@ class Service:
         RabbitMQ 4.0 writes a new queue into Ra's directory a few seconds late; one that it has not written when it is
         killed gets no leader ever again.
         """
-        return any(self.queue.encode() in file.read_bytes() for file in self.broker.folder.rglob("names.dets"))
+        itself = re.compile(re.escape(self.queue.encode()) + rb"(?!\.)")  # not its dead-letter queue
+        return any(itself.search(file.read_bytes()) for file in self.broker.folder.rglob("names.dets"))
 
     def channel(self) -> amqp.Channel:
         """Return a channel to the broker as a third party has it."""

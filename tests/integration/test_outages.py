@@ -1,8 +1,10 @@
 """The broker or Redis goes away and comes back: nothing accepted is lost, nobody waits for ever."""
 
+import random
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -71,7 +73,7 @@ def under_load(service: Service, outage: Callable[[Load], None], dependency: str
     assert load.refused
     for answer in load.refused:
         assert_says(answer, dependency)
-    assert load.slowest < LIMIT + 1  # the machine may be busy; the service's own limits add up to less than LIMIT
+    assert load.slowest < LIMIT + 1  # the machine is busy with the load itself
     return load
 
 
@@ -107,6 +109,11 @@ def test_redis_killed_and_restarted_under_load_loses_nothing(service: Service) -
     eventually(service.is_ready)
 
 
+def ask(url: str, method: str, path: str) -> httpx.Response:
+    time.sleep(random.random() * 2)  # not all in the same turn of the event loop
+    return httpx.request(method, url + path, json={"word": "x"} if method == "POST" else None, timeout=15)
+
+
 @pytest.mark.parametrize("part", ["broker", "results"])
 def test_paused_dependency_is_503_in_time_and_recovers(service: Service, part: str) -> None:
     url = service.api()
@@ -114,10 +121,12 @@ def test_paused_dependency_is_503_in_time_and_recovers(service: Service, part: s
     dependency = service.broker if part == "broker" else service.redis
     dependency.pause()
     try:
-        for method, path in (("POST", "/tasks"), ("GET", "/word"), ("GET", "/readyz")):
-            started = time.monotonic()
-            answer = httpx.request(method, url + path, json={"word": "x"} if method == "POST" else None, timeout=10)
-            assert time.monotonic() - started < LIMIT
+        # Several at once: who waits behind another's attempt is answered in time as well.
+        requests = [("POST", "/tasks"), ("GET", "/readyz"), *[("GET", "/word")] * 6]
+        with ThreadPoolExecutor(len(requests)) as pool:
+            answers = list(pool.map(lambda request: ask(url, *request), requests))
+        for (_, path), answer in zip(requests, answers, strict=True):
+            assert answer.elapsed.total_seconds() < LIMIT
             assert answer.status_code == 503
             assert int(answer.headers["Retry-After"]) > 0
             body = answer.json()

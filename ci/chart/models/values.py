@@ -17,6 +17,7 @@ from chart.models.pods import (
 from chart.models.servers import ExternalRabbitmq, ExternalRedis, Rabbitmq, Redis
 from chart.models.services import Api, Beat, Flower, Topology, sizes
 from chart.models.workers import Autoscaling, Fallback, Pool, PoolName, Probes, exec_probe
+from stalk.settings import LogLevel
 
 __all__ = ["Celery", "Global", "Keda", "Metrics", "NetworkPolicy", "Toolkit", "Values"]
 
@@ -111,7 +112,7 @@ class Celery(Model):
     """The Celery app."""
 
     app: Module = Field("app.worker.celery_worker:celery_app", description="`module:attr`, for `celery -A`.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field("INFO", description="Least level.")
+    log_level: LogLevel = Field("INFO", description="Least level.")
     log_format: Literal["json", "text"] = Field("json", description="For collectors, or for people.")
     result_expires_seconds: Positive = Field(86_400, description="How long results are kept.")
     delivery_limit: Positive = Field(20, description="Deliveries of one task before it goes to the dead-letter queue.")
@@ -148,7 +149,7 @@ class Values(Model):
     fullname_override: NameOverride = Field("", description="In place of release and chart name in names.")
     common_labels: Labels = Field({}, description="Labels on every object; in no selector.")
     global_: Global = Field(Global(), alias="global", description="Shared with other charts.")
-    image: WholeImage = Field(OUR_IMAGE, description="The app's image: your app and `pip install stalk-celery`.")
+    image: WholeImage = Field(OUR_IMAGE, description="The app's image: your app and `stalk-celery[flower]`.")
     toolkit: Toolkit = Field(Toolkit(), description="The chart's own programs: credentials, users, `helm test`.")
     celery: Celery = Field(Celery(), description="The Celery app.")
     extra_env: EnvMap = Field({}, description='Every container of the app: `NAME: "text"` or `NAME: {valueFrom: …}`.')

@@ -47,9 +47,11 @@ class Watch:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            assert self._latest is not None  # noqa: S101 (put sets it before the event)
-            yield self._latest
-            if self._latest.ended:
+            state = self._latest
+            assert state is not None  # noqa: S101 (put sets it before the event)
+            yield state
+            # Not the latest: it may have ended while the reader had this one.
+            if state.ended:
                 return
 
 

@@ -178,12 +178,21 @@ class _Batch:
         self._flush: asyncio.Task[None] | None = None
 
     async def add(self, item: tuple[str, int]) -> None:
-        """Return when the item is written, with the error of its batch."""
+        """Return when the item is written.
+
+        Raises:
+            ResultsUnavailable: it is not, or nobody knows in time.
+        """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._flush is None or self._flush.done():
             self._flush = asyncio.create_task(self._write_all())
-        await future
+        try:
+            # Over the batch before and its own: Redis may hang in both.
+            async with asyncio.timeout(2 * COMMAND_SECONDS):
+                await future
+        except TimeoutError:
+            raise ResultsUnavailable("Redis did not answer in time") from None
 
     async def _write_all(self) -> None:
         while self._waiting:

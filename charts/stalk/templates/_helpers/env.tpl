@@ -94,11 +94,12 @@ envFrom: {{- toYaml . | nindent 2 }}
 {{- include "stalk.volumes" (list (index . 1) $volumes) -}}
 {{- end -}}
 
-{{/* What of the login is in values.yaml, so that pods restart when it changes there. */}}
+{{/* What of the login is in values.yaml, so that pods restart when it changes there. Through scrypt (derivePassword): whoever
+     may read pods must not be able to try passwords quickly. */}}
 {{- define "stalk.appChecksums" -}}
 {{- $checksums := dict -}}
 {{- with (include "stalk.externalData" . | fromJson) -}}
-{{- $_ := set $checksums "checksum/external" (toJson . | sha256sum) -}}
+{{- $_ := set $checksums "checksum/external" (derivePassword 1 "maximum" (toJson .) "stalk" "checksum" | sha256sum) -}}
 {{- end -}}
 {{- toJson $checksums -}}
 {{- end -}}

@@ -20,25 +20,15 @@ import yaml
 from kubernetes import client
 from prometheus_client.parser import text_string_to_metric_families
 
+from charting.rendering import CHART, merged
 from integration.harness import eventually
 
-CHART = Path(__file__).parents[2] / "charts" / "stalk"
 HELM = Path(sys.executable).with_name("helm")
 # Short tasks, so that what a release derives from the longest one is short as well.
 QUICK: Mapping[str, Any] = {
     "extraEnv": {"STEPS": "4", "STEP_SECONDS": "0.5"},
     "workerDefaults": {"longestTaskSeconds": 10, "autoscaling": {"pollingInterval": 2, "cooldownPeriod": 15}},
 }
-
-
-def merged(*parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values with maps merged key by key, as Helm does."""
-    whole: dict[str, Any] = {}
-    for part in parts:
-        for key, value in part.items():
-            mine = whole.get(key)
-            whole[key] = merged(mine, value) if isinstance(mine, Mapping) and isinstance(value, Mapping) else value
-    return whole
 
 
 @dataclass

@@ -6,7 +6,8 @@ import helm_python
 import pytest
 from kubernetes import client
 
-from e2e.harness import CHART, Release, submit, until, wait_for_all
+from charting.rendering import CHART
+from e2e.harness import Release, submit, until, wait_for_all
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from e2e.harness import Release, merged, until
+from charting.rendering import merged
+from e2e.harness import Release, until
 
 pytestmark = pytest.mark.timeout(600)
 

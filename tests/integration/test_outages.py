@@ -78,33 +78,19 @@ def under_load(service: Service, outage: Callable[[Load], None], dependency: str
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.parametrize("part", ["broker", "results"])
 @pytest.mark.parametrize("service", [{"STEPS": "1", "STEP_SECONDS": "0"}], indirect=True)
-def test_broker_killed_and_restarted_under_load_loses_nothing(service: Service) -> None:
+def test_dependency_killed_and_restarted_under_load_loses_nothing(service: Service, part: str) -> None:
     service.api()
     service.worker(2)
+    dependency = service.broker if part == "broker" else service.redis
 
     def outage(load: Load) -> None:
-        service.broker.kill()
+        dependency.kill()
         eventually(lambda: len(load.refused) > 5)
-        service.broker.start()
+        dependency.start()
 
-    load = under_load(service, outage, "broker")
-    eventually(lambda: executed(service, load.accepted), timeout=120, interval=0.5)
-    eventually(service.is_ready)
-
-
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("service", [{"STEPS": "1", "STEP_SECONDS": "0"}], indirect=True)
-def test_redis_killed_and_restarted_under_load_loses_nothing(service: Service) -> None:
-    service.api()
-    service.worker(2)
-
-    def outage(load: Load) -> None:
-        service.redis.kill()
-        eventually(lambda: len(load.refused) > 5)
-        service.redis.start()
-
-    load = under_load(service, outage, "results")
+    load = under_load(service, outage, part)
     eventually(lambda: executed(service, load.accepted), timeout=120, interval=0.5)
     eventually(service.is_ready)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from e2e.harness import Release, submit_many, until
+from integration.harness import Background
 
 SAMPLE = 0.5
 """Seconds between two looks."""
@@ -58,22 +59,15 @@ class Burst:
 
 @contextmanager
 def _watched(release: Release, http: httpx.Client, burst: Burst, began: float) -> Iterator[None]:
-    end = threading.Event()
-
-    def look() -> None:
+    def look(end: threading.Event) -> None:
         while True:
             backlog = sum(http.get("/queues").json()["ready"].values())
             burst.looks.append(Look(time.monotonic() - began, backlog, release.replicas()))
             if end.wait(SAMPLE):
                 return
 
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
+    with Background(look):
         yield
-    finally:
-        end.set()
-        thread.join()
 
 
 def run(release: Release, name: str, tasks: int, least: int) -> Burst:

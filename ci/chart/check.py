@@ -16,17 +16,19 @@ from chart.schema import schema_text
 __all__ = ["generated", "problems"]
 
 
-def generated() -> dict[Path, str]:
-    """Return every generated file with its text. Written in this order: the manifests need the schema."""
-    files = {SCHEMA: schema_text(), README: with_reference(README.read_text())}
-    return files | {KEDA / name: manifest(name) for name in MANIFESTS}
+def generated() -> Iterator[tuple[Path, str]]:
+    """Yield every generated file with its text. Write each before taking the next: the manifests need the schema."""
+    yield SCHEMA, schema_text()
+    yield README, with_reference(README.read_text())
+    for name in MANIFESTS:
+        yield KEDA / name, manifest(name)
 
 
 def problems() -> Iterator[str]:
     """Tell what is wrong, one line each."""
     yield from _invalid()
     yield from _differences()
-    for path, text in generated().items():
+    for path, text in generated():
         if not path.exists() or path.read_text() != text:
             yield f"{path.relative_to(ROOT)} is stale; run: python ci/chart generate"
 

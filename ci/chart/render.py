@@ -1,10 +1,9 @@
-"""Rendering the chart with the Helm program that the environment has from PyPI."""
+"""Rendering the chart with the Helm that deploys it."""
 
 import subprocess
-import sys
 from pathlib import Path
 
-from chart.paths import CHART
+from chart.paths import CHART, ROOT
 
 __all__ = ["KEDA_API", "RenderError", "render"]
 
@@ -17,10 +16,9 @@ class RenderError(Exception):
 
 def render(*values: Path, namespace: str = "stalk", keda: bool = True, kube_version: str = "1.35.0") -> str:
     """Return `helm template` of a release named stalk, without the test hook."""
-    helm = Path(sys.executable).parent / "helm"
     files = [word for path in values for word in ("--values", str(path))]
     apis = ["--api-versions", KEDA_API] if keda else []
-    command = [str(helm if helm.exists() else "helm"), "template", "stalk", str(CHART), "--namespace", namespace]
+    command = [str(ROOT / "ci" / "deploy" / "helm"), "template", "stalk", str(CHART), "--namespace", namespace]
     command += ["--skip-tests", "--kube-version", kube_version, *apis, *files]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -1,6 +1,5 @@
 """A load on the API that lasts longer than its pods."""
 
-import itertools
 import threading
 import time
 from contextlib import ExitStack
@@ -9,11 +8,12 @@ import httpx
 from kubernetes import client
 
 from e2e.harness import Release
+from integration.harness import Background
 
 MOST = 3000
 
 
-class Load:
+class Load(Background):
     """Submits ten tasks a second, at most `MOST`, to the pods that the Service would choose from.
 
     A port-forward ends with its pod, so there is one for each endpoint, and requests go round the endpoints that are
@@ -21,13 +21,12 @@ class Load:
     """
 
     def __init__(self, release: Release) -> None:
+        super().__init__(self._follow, self._submit)
         self.accepted: list[str] = []
         self.failed: list[str] = []
         self._release = release
         self._addresses: dict[str, str] = {}
         self._forwards = ExitStack()
-        self._end = threading.Event()
-        self._threads = [threading.Thread(target=work) for work in (self._follow, self._submit)]
 
     def _endpoints(self) -> set[str]:
         """Return the names of the pods that get requests now."""
@@ -42,8 +41,8 @@ class Load:
             if each.target_ref is not None and each.conditions is not None and each.conditions.ready
         }
 
-    def _follow(self) -> None:
-        while not self._end.wait(0.2):
+    def _follow(self, end: threading.Event) -> None:
+        while not end.wait(0.2):
             wanted = self._endpoints()
             for name in wanted - self._addresses.keys():
                 forward = self._release.forwarded(f"pod/{name}", 8000)
@@ -51,9 +50,9 @@ class Load:
             for name in self._addresses.keys() - wanted:
                 del self._addresses[name]
 
-    def _submit(self) -> None:
-        for number in itertools.islice(itertools.count(), MOST):
-            if self._end.wait(0.1):
+    def _submit(self, end: threading.Event) -> None:
+        for number in range(MOST):
+            if end.wait(0.1):
                 return
             addresses = sorted(self._addresses.values())
             if not addresses:
@@ -68,13 +67,6 @@ class Load:
             except httpx.HTTPError as error:
                 self.failed.append(f"{error!r} after {time.monotonic() - started:.1f} s")
 
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
     def __exit__(self, *_: object) -> None:
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
+        super().__exit__()
         self._forwards.close()

@@ -5,9 +5,7 @@ import json
 import os
 import re
 import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,23 +19,14 @@ from kubernetes import client
 from prometheus_client.parser import text_string_to_metric_families
 
 from charting.rendering import CHART, merged
-from integration.harness import eventually
+from integration.harness import Background, eventually
 
-HELM = Path(sys.executable).with_name("helm")
+HELM = Path(__file__).parents[2] / "ci" / "deploy" / "helm"
 # Short tasks, so that what a release derives from the longest one is short as well.
 QUICK: Mapping[str, Any] = {
     "extraEnv": {"STEPS": "4", "STEP_SECONDS": "0.5"},
     "workerDefaults": {"longestTaskSeconds": 10, "autoscaling": {"pollingInterval": 2, "cooldownPeriod": 15}},
 }
-
-
-@dataclass
-class Sample:
-    """The workers of one moment."""
-
-    seconds: float
-    wanted: int
-    ready: int
 
 
 @dataclass
@@ -160,25 +149,16 @@ class Release:
             yield http
 
     @contextmanager
-    def watched(self, pool: str = "default") -> Iterator[list[Sample]]:
-        """Note the pool's replicas twice a second meanwhile."""
-        samples: list[Sample] = []
-        end = threading.Event()
-        started = time.monotonic()
+    def watched(self, pool: str = "default") -> Iterator[list[int]]:
+        """Note twice a second meanwhile how many replicas the pool shall have."""
+        wanted: list[int] = []
 
-        def look() -> None:
+        def look(end: threading.Event) -> None:
             while not end.wait(0.5):
-                found = self.worker(pool)
-                wanted, ready = found.spec.replicas or 0, found.status.ready_replicas or 0
-                samples.append(Sample(round(time.monotonic() - started, 1), wanted, ready))
+                wanted.append(self.worker(pool).spec.replicas or 0)
 
-        thread = threading.Thread(target=look)
-        thread.start()
-        try:
-            yield samples
-        finally:
-            end.set()
-            thread.join()
+        with Background(look):
+            yield wanted
 
 
 def submit(http: httpx.Client, word: str = "word") -> str:

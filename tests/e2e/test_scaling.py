@@ -58,7 +58,7 @@ def test_broker_that_cannot_be_read_gives_the_fallback_replicas(release: Release
 
 def test_from_zero_to_the_most_and_back_runs_each_task_once(release: Release) -> None:
     until(lambda: release.replicas() == 0)
-    with release.api() as api, release.flower() as flower, release.watched() as samples:
+    with release.api() as api, release.flower() as flower, release.watched() as wanted:
         before = events(flower, "task-started")
         ids = submit_many(api, TASKS)
         wait_for_all(api, ids)
@@ -66,5 +66,4 @@ def test_from_zero_to_the_most_and_back_runs_each_task_once(release: Release) ->
         assert events(flower, "task-started") - before == TASKS
         until(lambda: release.replicas() == 0)
         assert api.get("/queues").json() == {"ready": {"test-queue": 0}}
-    wanted = [sample.wanted for sample in samples]
     assert (wanted[0], max(wanted), wanted[-1]) == (0, MOST, 0)

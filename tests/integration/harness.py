@@ -5,12 +5,13 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import amqp
 import httpx
@@ -30,6 +31,28 @@ def eventually(what: Callable[[], Any], timeout: float = 30, interval: float = 0
             return answer
         assert time.monotonic() < deadline, f"not within {timeout} s; last answer: {answer!r}"
         time.sleep(interval)
+
+
+class Background:
+    """Work in threads for as long as the `with` lasts.
+
+    Args:
+        work: one thread for each; it is given the event that is set when it is to end.
+    """
+
+    def __init__(self, *work: Callable[[threading.Event], None]) -> None:
+        self._end = threading.Event()
+        self._threads = [threading.Thread(target=each, args=[self._end]) for each in work]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
 
 
 @dataclass

@@ -9,27 +9,26 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from integration.harness import Service, eventually
+from integration.harness import Background, Service, eventually
 from local import free_port
 
 LIMIT = 5.0
 
 
-class Load:
+class Load(Background):
     """Submits one task after another, from a few threads, until stopped; at most `most` in all."""
 
     def __init__(self, service: Service, threads: int = 4, most: int = 4000) -> None:
+        super().__init__(*[self._run] * threads)
         self.accepted: list[str] = []
         self.refused: list[httpx.Response] = []
         self.slowest = 0.0
         self._url = service.url
         self._left = threading.Semaphore(most)
-        self._end = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
 
-    def _run(self) -> None:
+    def _run(self, end: threading.Event) -> None:
         with httpx.Client(base_url=self._url, timeout=10) as client:
-            while not self._end.is_set() and self._left.acquire(blocking=False):
+            while not end.is_set() and self._left.acquire(blocking=False):
                 started = time.monotonic()
                 answer = client.get("/load")
                 self.slowest = max(self.slowest, time.monotonic() - started)
@@ -37,17 +36,7 @@ class Load:
                     self.accepted.append(answer.json()["process_id"])
                 else:
                     self.refused.append(answer)
-                    self._end.wait(0.1)
-
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
+                    end.wait(0.1)
 
 
 def assert_says(answer: httpx.Response, dependency: str) -> None:

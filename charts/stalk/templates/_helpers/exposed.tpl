@@ -91,6 +91,14 @@ spec:
           port: {{ int $c.values.service.port }}
 {{- end -}}
 
+{{/* A monitor's metadata, with the labels by which Prometheus selects it (list $ component). */}}
+{{- define "stalk.monitorMetadata" -}}
+{{ include "stalk.metadata" . }}
+{{- with include "stalk.merge" (list dict (index . 0).Values.metrics.labels) | fromJson }}
+{{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
 {{/* A ServiceMonitor (list $ component "/metrics" "http"). */}}
 {{- define "stalk.serviceMonitor" -}}
 {{- $root := index . 0 -}}
@@ -98,10 +106,7 @@ spec:
 apiVersion: monitoring.coreos.com/v1
 kind: ServiceMonitor
 metadata:
-  {{- include "stalk.metadata" (list $root $c) | nindent 2 }}
-    {{- with include "stalk.merge" (list dict $root.Values.metrics.labels) | fromJson }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+  {{- include "stalk.monitorMetadata" (list $root $c) | nindent 2 }}
 spec:
   selector:
     matchLabels: {{- include "stalk.selectorLabels" (list $root $c) | nindent 6 }}

@@ -1,3 +1,8 @@
+{{/* What KEDA reads queue lengths with, as a component: name and component. Returns JSON. */}}
+{{- define "stalk.scaler" -}}
+{{- toJson (dict "name" (include "stalk.name" (list . "scaler")) "component" "scaler") -}}
+{{- end -}}
+
 {{/* The part of the scaler's login that is no secret; KEDA takes every parameter from one. */}}
 {{- define "stalk.scalerData" -}}
 {{- $broker := include "stalk.broker" . | fromJson -}}

@@ -29,6 +29,15 @@ QUICK: Mapping[str, Any] = {
 }
 
 
+def of_this_cluster() -> dict[str, Any]:
+    """Return the values that every installation starts from: the file that STALK_E2E_VALUES names, or none.
+
+    It says where a cluster's images come from, and what else is its own.
+    """
+    file = os.environ.get("STALK_E2E_VALUES")
+    return yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {} if file else {}
+
+
 @dataclass
 class Release:
     """One release in one namespace; `values` are what it was last installed or upgraded with."""
@@ -70,7 +79,7 @@ class Release:
 
     def install(self, *values: Mapping[str, Any]) -> None:
         """Install with Helm 3, or upgrade, and wait."""
-        self.values = merged(*values)
+        self.values = merged(of_this_cluster(), *values)
         file = json.dumps(self.values)
         where = ["-n", self.namespace, "--wait", "--timeout", "5m", "--values", "-"]
         self.run(HELM, "upgrade", "--install", self.name, CHART, *where, stdin=file)

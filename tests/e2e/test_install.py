@@ -7,7 +7,7 @@ import pytest
 from kubernetes import client
 
 from charting.rendering import CHART
-from e2e.harness import Release, submit, until, wait_for_all
+from e2e.harness import Release, of_this_cluster, submit, until, wait_for_all
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -24,7 +24,7 @@ def helm4(new_release: Callable[..., Release], release: Release) -> tuple[Releas
     """Give a second release beside the first, installed with Helm 4."""
     made = new_release("second")
     helm = helm_python.Config(kubeconfig_path=made.kubeconfig, namespace=made.namespace)
-    helm.install(CHART, made.name, wait="watcher", timeout=300)
+    helm.install(CHART, made.name, values=of_this_cluster(), wait="watcher", timeout=300)
     return made, helm
 
 

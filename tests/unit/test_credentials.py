@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import trustme
 
+from stalk.api_server import FOLDER_VARIABLE
 from stalk.cli import main
-from stalk.credentials import FOLDER_VARIABLE, Wanted, credentials
+from stalk.credentials import Wanted, credentials
 
 TOKEN = "a-token"
 PATH = "/api/v1/namespaces/shop/secrets"

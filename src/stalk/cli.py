@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_flower(commands)
     _add_credentials(commands)
     _add_round_trip(commands)
+    _add_steward(commands)
     _add_files(commands)
     return parser
 
@@ -83,6 +84,14 @@ def _add_round_trip(commands: "Commands") -> None:
     round_trip.set_defaults(run=_round_trip)
 
 
+def _add_steward(commands: "Commands") -> None:
+    steward = commands.add_parser("steward", help="in a pod: mark busy workers' pods, so that idle ones go first")
+    steward.add_argument(
+        "--selector", required=True, type=_labels, metavar="LABEL=VALUE,…", help="the labels of the workers' pods"
+    )
+    steward.set_defaults(run=_steward)
+
+
 def _add_files(commands: "Commands") -> None:
     for name, about, run in (
         ("rabbitmq-definitions", "write users and virtual host for RabbitMQ's load_definitions", _rabbitmq_definitions),
@@ -98,6 +107,10 @@ def _pair(text: str) -> tuple[str, str]:
     if not name or not equals:
         raise argparse.ArgumentTypeError(f"{name!r} is not NAME=VALUE")
     return name, value
+
+
+def _labels(text: str) -> dict[str, str]:
+    return dict(map(_pair, text.split(",")))
 
 
 def _probe(arguments: argparse.Namespace) -> str | None:
@@ -129,6 +142,12 @@ def _round_trip(arguments: argparse.Namespace) -> str | None:
     from stalk.round_trip import round_trip
 
     return round_trip(arguments.url, arguments.timeout)
+
+
+def _steward(arguments: argparse.Namespace) -> str | None:
+    from stalk.steward.run import steward
+
+    return steward(arguments.selector)
 
 
 def _rabbitmq_definitions(arguments: argparse.Namespace) -> str | None:

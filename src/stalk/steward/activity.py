@@ -7,7 +7,7 @@ __all__ = ["BUSY_AFTER", "FORGET_AFTER", "IDLE_AFTER", "SILENT_AFTER", "Activity
 
 BUSY_AFTER = 3.0
 """Seconds of heartbeats that all show tasks before a pod counts for more. Celery's come every 2 s: a task that is over
-within 4 s is never written down, and a worker with a stream of short ones is written down once."""
+within 4 s is not written down, and a worker with a stream of short ones is written down once."""
 IDLE_AFTER = 10.0
 """Seconds of heartbeats that all show fewer tasks before a pod counts for less: a pause between two tasks is no rest.
 An autoscaler waits far longer before it takes a pod (`stabilizationWindowSeconds`, 300 s by default)."""
@@ -53,9 +53,8 @@ class _Worker:
 
     def since(self, seconds: float) -> list[int] | None:
         """Return the levels of the last seconds before it was last heard, or None if it is not known for so long."""
-        if self.samples[0][0] > self.last - seconds:
-            return None
-        return [level for at, level in self.samples if at >= self.last - seconds]
+        began = [at for at, _ in self.samples if at <= self.last - seconds]
+        return [level for at, level in self.samples if at >= began[-1]] if began else None
 
 
 class Activity:

@@ -14,6 +14,7 @@ NEEDED = {
     ("flower", "rabbitmq", 5672),
     ("flower", "rabbitmq", 15672),
     ("flower", "redis", 6379),
+    ("steward", "rabbitmq", 5672),
     ("test", "api", 8000),
     ("topology", "rabbitmq", 5672),
     ("worker", "rabbitmq", 5672),
@@ -81,6 +82,13 @@ def test_external_servers_are_reached_by_their_ports() -> None:
     assert ports("worker") == {53, 5673, 6380}
     assert ports("flower") == {53, 5673, 6380, 15671}
     assert ports("topology") == {53, 5673}
+    assert ports("steward") == {53, 5673, 443, 6443}
+
+
+@pytest.mark.parametrize("name", ["credentials", "steward"])
+def test_who_has_a_token_reaches_the_kubernetes_api(name: str) -> None:
+    rules = policy(render({"networkPolicy": {"kubeApiPorts": [6443]}}), name)["egress"]
+    assert {"ports": [{"protocol": "TCP", "port": 6443}]} in rules
 
 
 def test_more_rules_are_added() -> None:

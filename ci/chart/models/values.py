@@ -15,7 +15,7 @@ from chart.models.pods import (
     WholeImage,
 )
 from chart.models.servers import ExternalRabbitmq, ExternalRedis, Rabbitmq, Redis
-from chart.models.services import Api, Beat, Flower, Topology, sizes
+from chart.models.services import Api, Beat, Flower, Steward, Topology, sizes
 from chart.models.workers import Autoscaling, Fallback, Pool, PoolName, Probes, exec_probe
 from stalk.settings import LogLevel
 
@@ -129,7 +129,7 @@ class NetworkPolicy(Model):
 
     enabled: bool = Field(True, description="Make them.")
     kube_api_ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(
-        [443, 6443], description="Where the credentials Job reaches the Kubernetes API."
+        [443, 6443], description="Where credentials Job and steward reach the Kubernetes API."
     )
     metrics_from: list[Manifest] = Field([], description="Peers that may scrape; none: any namespace.")
 
@@ -150,7 +150,9 @@ class Values(Model):
     common_labels: Labels = Field({}, description="Labels on every object; in no selector.")
     global_: Global = Field(Global(), alias="global", description="Shared with other charts.")
     image: WholeImage = Field(OUR_IMAGE, description="The app's image: your app and `stalk-celery[flower]`.")
-    toolkit: Toolkit = Field(Toolkit(), description="The chart's own programs: credentials, users, `helm test`.")
+    toolkit: Toolkit = Field(
+        Toolkit(), description="The chart's own programs: credentials, users, steward, `helm test`."
+    )
     celery: Celery = Field(Celery(), description="The Celery app.")
     extra_env: EnvMap = Field({}, description='Every container of the app: `NAME: "text"` or `NAME: {valueFrom: …}`.')
     extra_env_from: list[Manifest] = Field([], description="Every container of the app: whole Secrets and ConfigMaps.")
@@ -161,6 +163,7 @@ class Values(Model):
         {"default": Pool(queues=["test-queue"])}, description="Pools by name, each over workerDefaults; null for none."
     )
     topology: Topology = Field(Topology(), description="Declares queues before any worker exists.")
+    steward: Steward = Field(Steward(), description="When replicas go down, idle pods go first.")
     beat: Beat = Field(Beat(), description="Periodic tasks.")
     flower: Flower = Field(Flower(), description="Flower.")
     rabbitmq: Rabbitmq = Field(Rabbitmq(), description="The bundled broker.")

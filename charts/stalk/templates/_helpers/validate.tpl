@@ -97,7 +97,7 @@
       "app.kubernetes.io/part-of" "app.kubernetes.io/managed-by" "app.kubernetes.io/version" "helm.sh/chart" -}}
 {{- $places := dict "commonLabels" .Values.commonLabels "metrics.labels" .Values.metrics.labels
       "podDefaults.podLabels" .Values.podDefaults.podLabels -}}
-{{- range $component := list "api" "beat" "flower" "rabbitmq" "redis" "topology" -}}
+{{- range $component := list "api" "beat" "flower" "rabbitmq" "redis" "steward" "topology" -}}
 {{- $_ := set $places (printf "%s.podLabels" $component) (index $.Values $component).podLabels -}}
 {{- end -}}
 {{- range $name, $pool := include "stalk.pools" . | fromJson -}}

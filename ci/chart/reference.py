@@ -41,8 +41,9 @@ def reference() -> str:
     common = "### Keys of a component's pods\n\n" + "\n".join(
         [
             "`api`, `workerDefaults`, `workers.<name>`, `steward`, `beat`, `flower`, `rabbitmq`, `redis` and "
-            "`topology` take these over [podDefaults](#poddefaults). `steward` and `topology` have no `pdb` and no `sidecars`; "
-            "`steward` runs the image of `toolkit`; the `image` of the bundled servers is under their own keys.",
+            "`topology` take these over [podDefaults](#poddefaults). `steward` and `topology` have no `pdb` and no "
+            "`sidecars`; `steward` runs the image of `toolkit`; the `image` of the bundled servers is under their own "
+            "keys.",
             "",
             _table(list(_rows("", AppPod, AppPod(), everything=True))),
         ]

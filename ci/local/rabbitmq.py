@@ -23,6 +23,7 @@ class RabbitMQ(Server):
         password: any characters.
         vhost: any characters.
         certificate: speak TLS (AMQP; management stays plain, on loopback).
+        management_port: taken where it is free; 0: any.
     """
 
     name = "rabbitmq"
@@ -34,6 +35,7 @@ class RabbitMQ(Server):
         password: str = "test",  # noqa: S107 (the local run's login, by design)
         vhost: str = "/",
         certificate: Certificate | None = None,
+        management_port: int = 0,
     ) -> None:
         super().__init__(folder)
         self.user = user
@@ -41,7 +43,7 @@ class RabbitMQ(Server):
         self.vhost = vhost
         self.certificate = certificate
         self.port = free_port()
-        self.management_port = free_port(15672)
+        self.management_port = free_port(management_port)
         self._epmd_port = free_port()
         self._distribution_port = free_port()
 

@@ -23,7 +23,6 @@ class RabbitMQ(Server):
         password: any characters.
         vhost: any characters.
         certificate: speak TLS (AMQP; management stays plain, on loopback).
-        management_port: taken where it is free; 0: any.
     """
 
     name = "rabbitmq"
@@ -35,15 +34,16 @@ class RabbitMQ(Server):
         password: str = "test",  # noqa: S107 (the local run's login, by design)
         vhost: str = "/",
         certificate: Certificate | None = None,
-        management_port: int = 0,
     ) -> None:
         super().__init__(folder)
         self.user = user
         self.password = password
         self.vhost = vhost
         self.certificate = certificate
+        self.extra_config: list[str] = []
+        """More lines of rabbitmq.conf."""
         self.port = free_port()
-        self.management_port = free_port(management_port)
+        self.management_port = free_port()
         self._epmd_port = free_port()
         self._distribution_port = free_port()
 
@@ -85,6 +85,7 @@ class RabbitMQ(Server):
             "management.tcp.ip = 127.0.0.1",
             f"management.tcp.port = {self.management_port}",
             "disk_free_limit.absolute = 100MB",
+            *self.extra_config,
         ]
         if self.certificate is None:
             lines += [f"listeners.tcp.local = 127.0.0.1:{self.port}"]

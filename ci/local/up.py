@@ -72,7 +72,8 @@ def _run(given: set[str]) -> int:
     }
     lines = []
     if "BROKER_URL" not in given:
-        rabbitmq = RabbitMQ(RUN / "rabbitmq", *LOGIN, management_port=15672)
+        rabbitmq = RabbitMQ(RUN / "rabbitmq", *LOGIN)
+        rabbitmq.management_port = free_port(15672)
         rabbitmq.configure()
         manager.add_process("rabbitmq", shlex.join(rabbitmq.command()), env=rabbitmq.environment())
         environment["BROKER_URL"] = rabbitmq.amqp_url

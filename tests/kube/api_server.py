@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
+import pytest
 import trustme
 
 from stalk.api_server import FOLDER_VARIABLE
@@ -75,6 +76,14 @@ class ServedApi(ThreadingHTTPServer):
             "KUBERNETES_SERVICE_PORT": str(self.server_port),
             "https_proxy": "http://127.0.0.1:1",
         }
+
+    @contextmanager
+    def in_this_process(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Self]:
+        """Serve meanwhile, with this process as the pod."""
+        for name, value in self.environment.items():
+            monkeypatch.setenv(name, value)
+        with self.serving():
+            yield self
 
     @contextmanager
     def serving(self) -> Iterator[None]:

@@ -79,17 +79,9 @@ class ServedSecrets(ServedApi):
         return Reply(200, found)
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
 @pytest.fixture
 def api(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedSecrets]:
-    server = ServedSecrets(tmp_path, authority)
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    with server.serving():
+    with ServedSecrets(tmp_path, authority).in_this_process(monkeypatch) as server:
         yield server
 
 

@@ -17,17 +17,9 @@ from stalk.steward.run import LIST_EVERY, WRITES, Steward
 BUSY, IDLE = 1, 0
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
 @pytest.fixture
 def api(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedPods]:
-    server = ServedPods(tmp_path, authority)
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    with server.serving():
+    with ServedPods(tmp_path, authority).in_this_process(monkeypatch) as server:
         yield server
 
 
@@ -91,8 +83,9 @@ def test_a_pod_that_terminates_is_left_alone(api: ServedPods, turned: Turned) ->
     api.put("b")
     turned.hear(BUSY, "a", "b")
     api.put("b", deletionTimestamp="2026-11-25T12:00:01Z")  # after it was listed
-    turned.hear(BUSY, "a", "b", times=10)
+    turned.hear(BUSY, "a", "b", times=4)
     assert api.written == []
+    assert api.requests == ["GET", "GET"], "the list, and b once"
 
 
 def test_a_pod_that_begins_to_terminate_meanwhile_is_left_alone(api: ServedPods, turned: Turned) -> None:

@@ -127,6 +127,12 @@ def test_a_worker_that_falls_silent_while_others_speak_is_busy() -> None:
     assert [cost for _, cost in told.history] == [1, 0]
 
 
+def test_silence_takes_nothing_away() -> None:
+    told = Told()
+    told.hear(4, 4, 4)
+    assert told.wait(3 * SILENT_AFTER) == 3
+
+
 def test_silence_lasts_only_so_long() -> None:
     told = Told()
     told.hear(1, 1, 1)

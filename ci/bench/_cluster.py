@@ -3,6 +3,7 @@
 import argparse
 import os
 import signal
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,12 +28,11 @@ def on_a_cluster(parser: argparse.ArgumentParser, seconds: int) -> argparse.Name
     config.load_kube_config(os.environ["KUBECONFIG"])
 
     def too_long(*_: object) -> None:
-        # By an exception, so that the namespace goes.
         raise TimeoutError(f"not done within {seconds} s")
 
-    # `timeout` and Ctrl-C end it the same way.
-    for name in (signal.SIGALRM, signal.SIGTERM):
-        signal.signal(name, too_long)
+    # Both by an exception, so that the namespace goes.
+    signal.signal(signal.SIGALRM, too_long)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))
     signal.alarm(seconds)
     return arguments
 

@@ -86,6 +86,18 @@ def play(release: Release, name: str, steward: bool, rounds: int, seconds: int) 
     return way
 
 
+def print_ways(ways: list[Way], seconds: int) -> None:
+    """Print the shares, and the ratio of the second way to the first."""
+    print(f"\n{WORKERS} pods to {BUSY}, {BUSY} of them with a task of {seconds} s; {len(ways[0].told)} rounds each way")
+    print(f"{'':14}{'told to stop while busy':>25}{'share':>8}{'tasks lost':>12}{'writes a round':>16}")
+    for way in ways:
+        told = f"{sum(way.told)} of {BUSY * len(way.told)}"
+        print(f"{way.name:14}{told:>25}{way.share:8.0%}{way.lost:12}{way.writes / len(way.told):16.1f}")
+    without, with_it = (way.share for way in ways)
+    print(f"\nratio, with to without: {with_it / without if without else float('nan'):.2f} (goal: 0)")
+    print(f"by chance: {1 - BUSY / WORKERS:.0%}")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="steward")
@@ -97,14 +109,7 @@ def main() -> None:
             play(release, name, steward, arguments.rounds, arguments.seconds)
             for name, steward in (("without", False), ("with steward", True))
         ]
-    print(f"\n{WORKERS} pods to {BUSY}, {BUSY} of them with a task of {arguments.seconds} s; {arguments.rounds} rounds")
-    print(f"{'':14}{'told to stop while busy':>25}{'share':>8}{'tasks lost':>12}{'writes a round':>16}")
-    for way in ways:
-        told = f"{sum(way.told)} of {BUSY * len(way.told)}"
-        print(f"{way.name:14}{told:>25}{way.share:8.0%}{way.lost:12}{way.writes / len(way.told):16.1f}")
-    without, with_it = (way.share for way in ways)
-    print(f"\nratio, with to without: {with_it / without if without else float('nan'):.2f} (goal: 0)")
-    print(f"by chance: {1 - BUSY / WORKERS:.0%}")
+        print_ways(ways, arguments.seconds)
 
 
 if __name__ == "__main__":

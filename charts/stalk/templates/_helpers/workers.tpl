@@ -29,9 +29,12 @@
 {{- .values.interruptible | ternary (int .values.softShutdownSeconds) (int $longest) -}}
 {{- end -}}
 
-{{/* A worker's environment (list $ pool): the app's, and its time to stop. Returns JSON. */}}
+{{/* A worker's environment (list $ pool): the app's, with the workers' login, and its time to stop. Returns JSON. */}}
 {{- define "stalk.workerEnv" -}}
 {{- $env := include "stalk.connectionEnv" (index . 0) | fromJson -}}
+{{- $login := include "stalk.workerLogin" (index . 0) | fromJson -}}
+{{- $_ := set $env "BROKER_USER" (include "stalk.envValue" $login.username | fromJson) -}}
+{{- $_ := set $env "BROKER_PASSWORD" (include "stalk.envValue" $login.password | fromJson) -}}
 {{- toJson (merge (dict "SHUTDOWN_SECONDS" (include "stalk.shutdownSeconds" (index . 1))) $env) -}}
 {{- end -}}
 

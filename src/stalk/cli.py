@@ -68,6 +68,9 @@ def _add_credentials(commands: "Commands") -> None:
     credentials.add_argument("--key", action="append", default=[], metavar="KEY", help="a key with a random password")
     for option, about in (("--literal", "a key with this value"), ("--label", "a label for the Secret")):
         credentials.add_argument(option, action="append", default=[], type=_pair, metavar="NAME=VALUE", help=about)
+    credentials.add_argument(
+        "--generation", type=int, default=1, metavar="N", help="of the passwords; one more than the Secret's at most"
+    )
     credentials.add_argument("--length", type=int, default=32, help="length of a password (default: 32)")
     credentials.add_argument(
         "--timeout", type=float, default=60, metavar="SECONDS", help="how long to wait for the API server (default: 60)"
@@ -135,7 +138,8 @@ def _credentials(arguments: argparse.Namespace) -> str | None:
     from stalk.credentials import Wanted, credentials
 
     literals, labels = dict(arguments.literal), dict(arguments.label)
-    return credentials(Wanted(arguments.secret, arguments.key, literals, labels, arguments.length), arguments.timeout)
+    wanted = Wanted(arguments.secret, arguments.key, literals, labels, arguments.length, arguments.generation)
+    return credentials(wanted, arguments.timeout)
 
 
 def _round_trip(arguments: argparse.Namespace) -> str | None:

@@ -1,4 +1,8 @@
-"""`stalk credentials`: a Secret with random passwords, made once and then only completed."""
+"""`stalk credentials`: a Secret with random passwords, made once and then only completed.
+
+A rotation is completion too: passwords of the next generation are further keys, so that those before stay valid for the
+pods that have them, and for a rollback.
+"""
 
 import base64
 import os
@@ -11,10 +15,12 @@ from typing import Any
 
 from stalk.api_server import Answer, ApiServer, Failed, TryAgain
 
-__all__ = ["Wanted", "credentials"]
+__all__ = ["GENERATION", "Wanted", "credentials"]
 
 ALPHABET = string.ascii_letters + string.digits
 """No character that a URL, a shell or a configuration file would need quoted."""
+GENERATION = "stalk/generation"
+"""Annotation of the Secret: the highest generation of passwords that it holds."""
 LEAST_LENGTH = 16
 LONGEST_REQUEST = 10.0
 LONGEST_PAUSE = 5.0
@@ -34,6 +40,8 @@ class Wanted:
     """Of the Secret, when it is created."""
     length: int = 32
     """Of a password."""
+    generation: int = 1
+    """Of the passwords: the Secret's own, or one more."""
 
     def values(self) -> dict[str, str]:
         """Return a value for each key.
@@ -66,7 +74,7 @@ def credentials(wanted: Wanted, timeout: float = 60) -> str | None:
     pause = 0.2
     try:
         values = wanted.values()
-        secret = _Secret(ApiServer(), wanted.name, dict(wanted.labels))
+        secret = _Secret(ApiServer(), wanted.name, dict(wanted.labels), wanted.generation)
         while True:
             try:
                 print(secret.complete(values, min(LONGEST_REQUEST, max(0.1, deadline - time.monotonic()))))
@@ -85,8 +93,8 @@ def credentials(wanted: Wanted, timeout: float = 60) -> str | None:
 class _Secret:
     """One Secret, read and then created or completed."""
 
-    def __init__(self, server: ApiServer, name: str, labels: dict[str, str]) -> None:
-        self.server, self.name, self.labels = server, name, labels
+    def __init__(self, server: ApiServer, name: str, labels: dict[str, str], generation: int) -> None:
+        self.server, self.name, self.labels, self.generation = server, name, labels, generation
         self.folder = f"/api/v1/namespaces/{server.namespace}/secrets"
 
     def complete(self, wanted: Mapping[str, str], timeout: float) -> str:
@@ -102,20 +110,34 @@ class _Secret:
         held = found.body.get("data") or {}
         missing = {key: value for key, value in wanted.items() if key not in held}
         kept = _listed([key for key in wanted if key in held])
+        metadata = found.body.get("metadata", {})
+        highest = self._highest(metadata.get("annotations") or {})
         if not missing:
             return f"Secret {self.name}: kept {kept}"
         # With the version that was read, the server refuses to write over what somebody else has added since.
-        version = found.body.get("metadata", {}).get("resourceVersion")
-        patch = {"metadata": {"resourceVersion": version}, "data": _encoded(missing)}
+        patch = {
+            "metadata": {"resourceVersion": metadata.get("resourceVersion")} | _annotations(highest),
+            "data": _encoded(missing),
+        }
         self._ask("PATCH", f"/{self.name}", patch, timeout)
         return f"Secret {self.name}: added {_listed(missing)}; kept {kept or 'nothing'}"
+
+    def _highest(self, annotations: Mapping[str, str]) -> int:
+        """Return the highest generation that the Secret holds, this one included."""
+        held = int(annotations.get(GENERATION, "1"))
+        if self.generation > held + 1:
+            raise Failed(
+                f"Secret {self.name} holds passwords of generation {held}, and {self.generation} is more than the "
+                f"next: pods that still run would be locked out. Set credentials.generation to {held + 1}"
+            )
+        return max(held, self.generation)
 
     def _create(self, wanted: Mapping[str, str], timeout: float) -> str:
         secret = {
             "apiVersion": "v1",
             "kind": "Secret",
             "type": "Opaque",
-            "metadata": {"name": self.name, "labels": self.labels},
+            "metadata": {"name": self.name, "labels": self.labels} | _annotations(self.generation),
             "data": _encoded(wanted),
         }
         self._ask("POST", "", secret, timeout)
@@ -135,6 +157,10 @@ class _Secret:
 
 
 _VERBS = {"GET": "get", "POST": "create", "PATCH": "patch"}
+
+
+def _annotations(generation: int) -> dict[str, dict[str, str]]:
+    return {"annotations": {GENERATION: str(generation)}} if generation > 1 else {}
 
 
 def _encoded(values: Mapping[str, str]) -> dict[str, str]:

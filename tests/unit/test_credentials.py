@@ -13,7 +13,7 @@ import trustme
 
 from kube.api_server import Reply, Request, ServedApi, refused
 from stalk.cli import main
-from stalk.credentials import Wanted, credentials
+from stalk.credentials import GENERATION, Wanted, credentials
 
 PATH = "/api/v1/namespaces/shop/secrets"
 RANDOM = set(string.ascii_letters + string.digits)
@@ -61,7 +61,9 @@ class ServedSecrets(ServedApi):
         assert (secret["apiVersion"], secret["kind"], secret["type"]) == ("v1", "Secret", "Opaque")
         made = self.put(name, {})
         made["data"] = secret["data"]
-        made["metadata"]["labels"] = secret["metadata"]["labels"]
+        made["metadata"] |= {
+            name: secret["metadata"][name] for name in ("labels", "annotations") if name in secret["metadata"]
+        }
         return Reply(201, made)
 
     def merge(self, path: str, patch: dict[str, Any]) -> Reply:
@@ -74,6 +76,10 @@ class ServedSecrets(ServedApi):
         if found.get("immutable"):
             return refused(422, "Invalid", "data: Forbidden: field is immutable when `immutable` is set")
         found["data"] = (found["data"] or {}) | patch["data"]
+        if "annotations" in patch["metadata"]:
+            found["metadata"]["annotations"] = (
+                found["metadata"].get("annotations", {}) | patch["metadata"]["annotations"]
+            )
         self.version += 1
         found["metadata"]["resourceVersion"] = str(self.version)
         return Reply(200, found)
@@ -120,6 +126,45 @@ def test_only_what_is_missing_is_added(api: ServedSecrets, capsys: pytest.Captur
     assert len(values.pop("redis-password")) == 32
     assert values == {"rabbitmq-username": "mine", "rabbitmq-password": "", "other": "too"}
     assert capsys.readouterr().out == "Secret stalk: added redis-password; kept rabbitmq-password, rabbitmq-username\n"
+
+
+def annotations(api: ServedSecrets) -> dict[str, str]:
+    found: dict[str, str] = api.secrets["stalk"]["metadata"].get("annotations", {})
+    return found
+
+
+def test_next_generation_is_added_beside_the_one_before(api: ServedSecrets) -> None:
+    assert credentials(Wanted("stalk", ["a"])) is None
+    first = api.values("stalk")
+    assert GENERATION not in annotations(api)
+    for generation in (2, 3):
+        key = f"a-{generation}"
+        for _ in range(2):
+            assert credentials(Wanted("stalk", [key], generation=generation)) is None
+        assert annotations(api) == {GENERATION: str(generation)}
+    values = api.values("stalk")
+    assert values["a"] == first["a"]
+    assert len({values["a"], values["a-2"], values["a-3"]}) == 3
+    assert credentials(Wanted("stalk", ["a-2"], generation=2)) is None, "a rollback by upgrade"
+    assert credentials(Wanted("stalk", ["a-2", "b-2"], generation=2)) is None
+    assert annotations(api) == {GENERATION: "3"}
+    api.secrets["stalk"]["data"].pop("b-2")
+    assert (api.values("stalk"), annotations(api)) == (values, {GENERATION: "3"})
+
+
+def test_generation_that_would_lock_pods_out(api: ServedSecrets) -> None:
+    api.put("stalk", {"a": "secret"})
+    assert credentials(Wanted("stalk", ["a-3"], generation=3)) == (
+        "Secret stalk holds passwords of generation 1, and 3 is more than the next: pods that still run would be "
+        "locked out. Set credentials.generation to 2"
+    )
+    assert api.values("stalk") == {"a": "secret"}
+
+
+def test_first_install_may_begin_at_any_generation(api: ServedSecrets) -> None:
+    assert credentials(Wanted("stalk", ["a-5"], generation=5)) is None
+    assert annotations(api) == {GENERATION: "5"}
+    assert credentials(Wanted("stalk", ["a-6"], generation=6)) is None
 
 
 def test_secret_without_data(api: ServedSecrets, capsys: pytest.CaptureFixture[str]) -> None:

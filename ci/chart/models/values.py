@@ -19,7 +19,7 @@ from chart.models.services import Api, Beat, Flower, Steward, Topology, sizes
 from chart.models.workers import Autoscaling, Fallback, Pool, PoolName, Probes, exec_probe
 from stalk.settings import LogLevel
 
-__all__ = ["Celery", "Global", "Keda", "Metrics", "NetworkPolicy", "Toolkit", "Values"]
+__all__ = ["Celery", "Credentials", "Global", "Keda", "Metrics", "NetworkPolicy", "Toolkit", "Values"]
 
 NameOverride = Annotated[str, Field(pattern=r"^([a-z]([-a-z0-9]*[a-z0-9])?)?$", max_length=53)]
 Module = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*(:[A-Za-z_][A-Za-z0-9_.]*)?$")]
@@ -120,6 +120,16 @@ class Celery(Model):
     delivery_limit: Positive = Field(20, description="Deliveries of one task before it goes to the dead-letter queue.")
 
 
+class Credentials(Model):
+    """Passwords of the bundled servers' users and of Flower's page."""
+
+    generation: Positive = Field(
+        1,
+        description="One more changes all passwords at the next `helm upgrade`; the ones before stay valid until the "
+        "next change. From 2 on, the keys of a Secret of yours end in it too: `redis-password-2`.",
+    )
+
+
 class Keda(Model):
     """Where KEDA is."""
 
@@ -172,6 +182,7 @@ class Values(Model):
     external_rabbitmq: ExternalRabbitmq = Field(ExternalRabbitmq(), description="Your broker.")
     redis: Redis = Field(Redis(), description="The bundled result store.")
     external_redis: ExternalRedis = Field(ExternalRedis(), description="Your Redis or Valkey.")
+    credentials: Credentials = Field(Credentials(), description="Generations of passwords.")
     keda: Keda = Field(Keda(), description="Where KEDA is.")
     network_policy: NetworkPolicy = Field(NetworkPolicy(), description="NetworkPolicies.")
     metrics: Metrics = Field(Metrics(), description="Prometheus Operator.")

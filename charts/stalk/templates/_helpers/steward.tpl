@@ -23,10 +23,10 @@
 {{- toJson (dict "items" (list "stalk" "steward" "--selector" (join "," $pairs))) -}}
 {{- end -}}
 
-{{/* Of the app's environment what the steward needs: the broker, and how to log. Returns JSON. */}}
+{{/* Of the workers' environment what the steward needs: the broker, and how to log. Returns JSON. */}}
 {{- define "stalk.stewardEnv" -}}
 {{- $env := dict -}}
-{{- range $name, $value := include "stalk.connectionEnv" . | fromJson -}}
+{{- range $name, $value := include "stalk.workerConnectionEnv" . | fromJson -}}
 {{- if or (hasPrefix "BROKER_" $name) (hasPrefix "LOG_" $name) }}{{ $_ := set $env $name $value }}{{ end -}}
 {{- end -}}
 {{- toJson $env -}}

@@ -11,6 +11,7 @@ import pytest
 
 from integration.harness import Service, eventually
 from kube.pods import WORKER, ServedPods
+from stalk.rabbitmq_definitions import WORKER as WORKER_RIGHTS
 
 SELECTOR = ",".join(f"{key}={value}" for key, value in WORKER.items())
 pytestmark = pytest.mark.timeout(180)
@@ -133,13 +134,16 @@ def test_needs_no_right_but_its_own(stewarded: Stewarded) -> None:
     user = {"password": "secret", "tags": ""}
     place = f"{broker.management_url}/api/users/steward"
     httpx.put(place, json=user, auth=(broker.user, broker.password)).raise_for_status()
-    start(rights)
-    eventually(stewarded.ready)
-    stewarded.end(signal.SIGTERM)
+    # Its own, and those that the chart gives to the workers' user, as whom it logs in.
+    for enough in (rights, {right: getattr(WORKER_RIGHTS, right) for right in rights}):
+        start(enough)
+        eventually(stewarded.ready)
+        stewarded.end(signal.SIGTERM)
+        (stewarded.run_dir / "ready").unlink()
     for right in rights:
         (service.folder / "steward.log").unlink()
         start(rights | {right: "^$"})
-        said = f"{right} access to"
+        said = f"{right} access to"  # what it was refused
         eventually(lambda said=said: said in service.log("steward"))  # type: ignore[misc]
         assert not stewarded.ready()
         stewarded.end(signal.SIGTERM)

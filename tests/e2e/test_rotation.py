@@ -12,7 +12,7 @@ from amqp.exceptions import AccessRefused
 from kubernetes import client
 
 from e2e.balanced import Load
-from e2e.harness import QUICK, Release, submit, until, wait_for_all
+from e2e.harness import HELM, QUICK, Release, submit, until, wait_for_all
 from integration.harness import Background
 
 pytestmark = pytest.mark.timeout(480)
@@ -149,7 +149,7 @@ def test_a_generation_too_far_is_refused_before_anything_changes(release: Releas
 
 
 def test_rollback_locks_nobody_out(release: Release) -> None:
-    history = json.loads(release.helm("history", "-o", "json"))
+    history = json.loads(release.run(HELM, "history", release.name, "-n", release.namespace, "-o", "json"))
     second = next(each["revision"] for each in history[1:] if each["status"] == "superseded")
     release.helm("rollback", str(second), "--wait")
     assert valid(release, 2, 3) == {2: (True, True, True), 3: (True, True, True)}

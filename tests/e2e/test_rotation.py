@@ -102,6 +102,13 @@ class Logs(Background):
         return sum(all(word in line for word in words) for line in lines)
 
 
+def messages(release: Release, queue: str) -> int:
+    """Return how many messages wait or run."""
+    words = ["rabbitmqctl", "list_queues", "name", "messages", "--formatter", "json", "--quiet"]
+    found = json.loads(release.kubectl("exec", "stalk-rabbitmq-0", "-c", "rabbitmq", "--", *words))
+    return int(next(each["messages"] for each in found if each["name"] == queue))
+
+
 def status(api: Any, task_id: str) -> str:
     return str(api.get(f"/process/{task_id}").json()["status"])
 
@@ -120,7 +127,10 @@ def test_rotation_under_load_loses_no_task(release: Release) -> None:
         with release.api() as api:
             wait_for_all(api, load.accepted, timeout=240)
             until(lambda: status(api, long_task) == "SUCCESS", timeout=240)
+        # A second run would hold its message.
+        until(lambda: messages(release, "long") == 0)
         until(lambda: logs.count("succeeded", long_task))
+    assert logs.count("succeeded", long_task) == 1
     print(
         json.dumps(
             {
@@ -141,8 +151,9 @@ def test_the_second_rotation_ends_the_first_login(release: Release) -> None:
 
 
 def test_a_generation_too_far_is_refused_before_anything_changes(release: Release) -> None:
-    with pytest.raises(AssertionError, match="helm"):
+    with pytest.raises(AssertionError, match="pre-upgrade"):
         rotate(release, 5)
+    assert "Set credentials.generation to 4" in release.kubectl("logs", "job/stalk-credentials")
     assert valid(release, 3) == {3: (True, True, True)}
     with release.api() as api:
         wait_for_all(api, [submit(api)])

@@ -24,7 +24,13 @@ LONG: dict[str, Any] = {
     "extraEnv": {"STEPS": "60", "STEP_SECONDS": "1"},
     "autoscaling": {"mode": "none", "replicas": 1},
 }
-VALUES: dict[str, Any] = {"api": {"replicas": 2}, "extraEnv": {"STEPS": "1"}, "workers": {"long": LONG}}
+# Few: on a small node workers would take the place of the broker that restarts, and wait for it for ever.
+DEFAULT: dict[str, Any] = {"autoscaling": {"max": 2}}
+VALUES: dict[str, Any] = {
+    "api": {"replicas": 2},
+    "extraEnv": {"STEPS": "1"},
+    "workers": {"default": DEFAULT, "long": LONG},
+}
 TASK = "app.worker.celery_worker.test_celery"
 
 

@@ -5,8 +5,11 @@ Flower wants `user:password`, and a URL with the login of the management API in 
 """
 
 import os
+import ssl
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr
@@ -17,7 +20,6 @@ __all__ = ["FlowerSettings", "environment", "flower"]
 
 OURS = ("FLOWER_USER", "FLOWER_PASSWORD", "BROKER_MANAGEMENT_USER", "BROKER_MANAGEMENT_PASSWORD")
 SECRET_FLAGS = {"basic_auth": "FLOWER_USER and FLOWER_PASSWORD", "broker_api": "BROKER_MANAGEMENT_URL"}
-OPENSSL_CA = "SSL_CERT_FILE"
 
 UNQUOTED = "!$&'()*+,;="
 
@@ -63,19 +65,32 @@ def environment(settings: FlowerSettings) -> dict[str, str]:
     """Return the variables to start Flower with.
 
     Raises:
-        ValueError: the login is missing, or it or the URL is one that Flower cannot use.
+        ValueError: the login is missing, or it or the URL is one that Flower cannot use, or a CA cannot be read.
     """
     added = {"FLOWER_BASIC_AUTH": _basic_auth(settings)}
     if settings.broker_management_url:
         added["FLOWER_BROKER_API"] = _broker_api(settings, settings.broker_management_url)
-        # Flower 2.2 gives its HTTP client no CA of py-amqp's options: OpenSSL's own variable says which file it trusts.
-        if (
-            settings.broker_tls_ca
-            and added["FLOWER_BROKER_API"].startswith("https:")
-            and not os.environ.get(OPENSSL_CA)
-        ):
-            added[OPENSSL_CA] = str(settings.broker_tls_ca)
+        if settings.broker_tls_ca is not None and added["FLOWER_BROKER_API"].startswith("https:"):
+            added["SSL_CERT_FILE"] = _with_ca(settings.broker_tls_ca)
     return added
+
+
+def _with_ca(ca: Path) -> str:
+    """Return a file with the CAs that Python trusts anyway, and the broker's.
+
+    Flower 2.2 gives its HTTP client no CA; OpenSSL's own variable does. Images set that variable too, and a login
+    through a public provider needs the public CAs.
+    """
+    anyway = ssl.get_default_verify_paths().cafile
+    try:
+        parts = [Path(file).read_text(encoding="utf-8") for file in (anyway, ca) if file]
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", prefix="stalk-ca-", suffix=".pem", delete=False
+        ) as file:
+            file.write("\n".join(parts))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot put BROKER_TLS_CA beside the CAs that are trusted anyway: {error}") from error
+    return file.name
 
 
 def _basic_auth(settings: FlowerSettings) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
@@ -197,24 +198,39 @@ def test_celery_that_is_not_there(flower: Flower, tmp_path: Path) -> None:
     assert problem == "cannot start celery: No such file or directory; is it installed, and on PATH?"
 
 
-CA = str(Path(__file__).resolve())
-"""Any file: Flower reads it, not the wrapper."""
-HTTPS = {"BROKER_MANAGEMENT_URL": "https://rabbitmq:15671", "BROKER_TLS_CA": CA}
+MANAGEMENT = "https://rabbitmq:15671"
+
+
+@pytest.mark.parametrize("anyway", ["", "of the image\n"], ids=["the system's", "the image's"])
+def test_the_brokers_ca_is_trusted_beside_others_for_its_management_api(
+    flower: Flower, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anyway: str
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    ca, others = tmp_path / "ca.crt", tmp_path / "others.pem"
+    ca.write_text("of the broker\n")
+    if anyway:
+        others.write_text(anyway)
+        monkeypatch.setenv("SSL_CERT_FILE", str(others))
+    _, env = started(flower(**LOGIN, **BROKER, BROKER_MANAGEMENT_URL=MANAGEMENT, BROKER_TLS_CA=str(ca)))
+    trusted = Path(env["SSL_CERT_FILE"])
+    assert trusted.parent == tmp_path
+    text = trusted.read_text()
+    assert text.endswith("of the broker\n")
+    assert text.startswith(anyway or Path(ssl.get_default_verify_paths().cafile or os.devnull).read_text())
 
 
 @pytest.mark.parametrize(
-    ("variables", "trusted"),
+    "variables",
     [
-        (HTTPS, CA),
-        (HTTPS | {"SSL_CERT_FILE": "/mine.pem"}, "/mine.pem"),
-        (HTTPS | {"BROKER_MANAGEMENT_URL": "http://rabbitmq:15672"}, None),
-        ({"BROKER_MANAGEMENT_URL": "https://rabbitmq:15671"}, None),
+        {"BROKER_MANAGEMENT_URL": "http://rabbitmq:15672", "BROKER_TLS_CA": __file__},
+        {"BROKER_MANAGEMENT_URL": MANAGEMENT},
     ],
-    ids=["private CA", "somebody's own", "plain", "system's CAs"],
+    ids=["plain", "no CA"],
 )
-def test_the_brokers_ca_is_trusted_for_its_management_api(
-    flower: Flower, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], trusted: str | None
+def test_trust_is_left_alone_where_no_ca_is_needed(
+    flower: Flower, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     _, env = started(flower(**LOGIN, **BROKER, **variables))
-    assert env.get("SSL_CERT_FILE") == trusted
+    assert "SSL_CERT_FILE" not in env

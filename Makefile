@@ -29,7 +29,7 @@ down: setup ## end what a crashed `make up` left
 	@$(LOCAL).down
 
 .PHONY: test
-test: lint test-setup ## all that needs no cluster: lint, types, unit, chart and integration tests
+test: lint scan test-setup ## all that needs no cluster: lint, types, unit, chart and integration tests
 	$(PYTHON) -m pytest $(PYTEST)
 
 .PHONY: unit
@@ -54,6 +54,10 @@ lint: setup ## ruff, mypy, and whether the chart's generated files are fresh
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
 	$(PYTHON) ci/chart check
+
+.PHONY: scan
+scan: setup ## what a security scanner finds in the chart and the image, unless ci/scan explains it
+	$(PYTHON) ci/scan
 
 .PHONY: fmt
 fmt: setup ## format, and mend what ruff can

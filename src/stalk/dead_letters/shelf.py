@@ -1,6 +1,8 @@
 """One dead-letter queue on the broker: taking messages from it, and settling each or giving it back."""
 
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Iterator, Sized
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +16,8 @@ from stalk.dead_letters.letter import clean_headers
 __all__ = ["NotPublished", "Shelf", "count", "task_queue_name"]
 
 SECONDS = 30
-"""How long the broker may take to confirm a message."""
+"""How long the broker may take to confirm a message, or to deliver one."""
+BATCH = 200
 
 
 class NotPublished(Exception):
@@ -45,6 +48,7 @@ class Shelf:
     def __init__(self, channel: Any, queue: str) -> None:
         self._channel = channel
         self._returned = False
+        self._consumer: str | None = None
         self.queue = queue
         self.name = dead_letter_queue_name(queue)
         channel.auto_decode = False  # the body is put back byte by byte
@@ -55,7 +59,11 @@ class Shelf:
     def open(cls, connection: Connection, queue: str) -> Iterator["Shelf"]:
         """Give the dead letters of `queue` on a channel of their own; its end gives back what was not settled."""
         with _channel(connection) as channel:
-            yield cls(channel, queue)
+            shelf = cls(channel, queue)
+            try:
+                yield shelf
+            finally:
+                shelf._cancel()
 
     @staticmethod
     def counts_looks(connection: Connection, queue: str) -> bool:
@@ -77,11 +85,42 @@ class Shelf:
 
     def take(self, most: int) -> Iterator[Message]:
         """Yield at most so many messages, oldest first; each stays in the queue until it is settled."""
-        for _ in range(most):
-            message = self._channel.basic_get(self.name)
-            if message is None:
-                return
-            yield message
+        while most > 0:
+            # Consumed, for basic.get takes a round trip each; by a new consumer for each batch, for one whose batch is
+            # not settled gets no more. So no more than a batch is ever in memory.
+            size = min(most, BATCH)
+            arrived: deque[Message] = deque()
+            self._channel.basic_qos(0, size, False)
+            self._consumer = self._channel.basic_consume(self.name, callback=arrived.append)
+            for _ in range(size):
+                if not arrived and not self._arrives(arrived):
+                    return
+                yield arrived.popleft()
+            self._cancel()
+            most -= size
+
+    def _cancel(self) -> None:
+        """Take no more. A channel that closes under a consumer complains of what still arrives."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None and _is_open(self._channel):
+            self._channel.basic_cancel(consumer)
+
+    def _arrives(self, arrived: Sized) -> bool:
+        """Wait for a message; tell whether there is one, or none is left because somebody else has taken it.
+
+        Raises:
+            TimeoutError: there is one, and the broker does not deliver it.
+        """
+        deadline = time.monotonic() + SECONDS
+        while not arrived:
+            try:
+                self._channel.connection.drain_events(timeout=1)
+            except TimeoutError:
+                if not self._channel.queue_declare(self.name, passive=True).message_count and not arrived:
+                    return False
+                if time.monotonic() > deadline:
+                    raise
+        return True
 
     def put_back(self, message: Message) -> None:
         """Publish a message to its task queue as it was, without its history, and take it off when that is confirmed.
@@ -126,5 +165,9 @@ def _channel(connection: Connection) -> Iterator[Any]:
     try:
         yield channel
     finally:
-        if channel.is_open and connection.connection.connected:
+        if _is_open(channel):
             channel.close()
+
+
+def _is_open(channel: Any) -> bool:
+    return bool(channel.is_open and channel.connection is not None and channel.connection.connected)

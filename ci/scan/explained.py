@@ -21,6 +21,7 @@ EXPLAINED: dict[tuple[str, str], str] = {
         "(BROKER_PASSWORD_FILE with extraVolumes), but a process that may read its environment may read its files too."
     ),
     ("CKV_K8S_38", "credentials"): "The Job that writes the Secret with random passwords talks to the API server.",
+    ("CKV_K8S_38", "steward"): "It marks idle pods to go first, and that is said to the API server.",
     ("CKV_K8S_40", "rabbitmq"): "The official image's user 999 owns its files. Stalk's own containers run as 10001.",
     ("CKV_K8S_40", "redis"): "The official image's user 999 owns its files. Stalk's own containers run as 10001.",
     ("CKV_K8S_43", "*"): (

@@ -6,7 +6,7 @@ LOCAL := env PYTHONPATH=ci $(PYTHON) -m local
 # Debian packages that only the tests and benchmarks need; each holds the program of its name.
 TEST_PROGRAMS := chromium
 BENCH_PROGRAMS := wrk
-export BROKER_URL REDIS_URL STALK_E2E_VALUES
+export BROKER_URL REDIS_URL STALK_E2E_LOAD STALK_E2E_VALUES
 
 .PHONY: help
 help: ## this list
@@ -29,7 +29,7 @@ down: setup ## end what a crashed `make up` left
 	@$(LOCAL).down
 
 .PHONY: test
-test: lint test-setup ## all that needs no cluster: lint, types, unit, chart and integration tests
+test: lint scan test-setup ## all that needs no cluster: lint, types, unit, chart and integration tests
 	$(PYTHON) -m pytest $(PYTEST)
 
 .PHONY: unit
@@ -54,6 +54,10 @@ lint: setup ## ruff, mypy, and whether the chart's generated files are fresh
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
 	$(PYTHON) ci/chart check
+
+.PHONY: scan
+scan: setup ## what a security scanner finds in the chart and the image, unless ci/scan explains it
+	$(PYTHON) ci/scan
 
 .PHONY: fmt
 fmt: setup ## format, and mend what ruff can

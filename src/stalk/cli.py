@@ -43,12 +43,37 @@ def _parser() -> argparse.ArgumentParser:
     )
     topology.set_defaults(run=_topology)
 
+    _add_dead_letters(commands)
     _add_flower(commands)
     _add_credentials(commands)
     _add_round_trip(commands)
     _add_steward(commands)
     _add_files(commands)
     return parser
+
+
+def _add_dead_letters(commands: "Commands") -> None:
+    dead_letters = commands.add_parser("dead-letters", help="what RabbitMQ gave up on: look at it, replay it, drop it")
+    actions = dead_letters.add_subparsers(dest="action", required=True)
+    app = argparse.ArgumentParser(add_help=False)
+    app.add_argument("-A", "--app", metavar="MODULE:ATTR", help="a Celery app; without one, STALK_APP's")
+    of_all, of_one, chosen, as_json = (argparse.ArgumentParser(add_help=False) for _ in range(4))
+    of_all.add_argument("-q", "--queue", action="append", default=[], metavar="NAME", help="only this queue")
+    of_one.add_argument("-q", "--queue", required=True, metavar="NAME", help="a task queue, or its dead-letter queue")
+    which = chosen.add_mutually_exclusive_group(required=True)
+    which.add_argument("--id", action="append", default=[], metavar="TASK_ID", help="this one; may be repeated")
+    which.add_argument("--all", action="store_true", help="all that are there now")
+    as_json.add_argument("--json", action="store_true", help="for programs")
+
+    actions.add_parser("list", parents=[app, of_all, as_json], help="how many, how old, which tasks and why")
+    show = actions.add_parser("show", parents=[app, of_one, as_json], help="each of them, oldest first")
+    show.add_argument("--limit", type=_positive, default=20, metavar="N", help="at most so many (default: 20)")
+    show.add_argument("--id", action="append", default=[], metavar="TASK_ID", help="this one; may be repeated")
+    replay = actions.add_parser("replay", parents=[app, of_one, chosen], help="back to the task queue, same id")
+    replay.add_argument("--dry-run", action="store_true", help="only say which")
+    drop = actions.add_parser("drop", parents=[app, of_one, chosen], help="throw them away")
+    drop.add_argument("--yes", action="store_true", help="do not ask")
+    dead_letters.set_defaults(run=_dead_letters)
 
 
 def _add_flower(commands: "Commands") -> None:
@@ -116,6 +141,12 @@ def _labels(text: str) -> dict[str, str]:
     return dict(map(_pair, text.split(",")))
 
 
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
 def _probe(arguments: argparse.Namespace) -> str | None:
     from stalk.probe import probe
 
@@ -126,6 +157,19 @@ def _topology(arguments: argparse.Namespace) -> str | None:
     from stalk.commands import topology
 
     return topology(arguments.app, arguments.queue, arguments.timeout)
+
+
+def _dead_letters(arguments: argparse.Namespace) -> str | None:
+    from stalk.dead_letters import command
+
+    app, queue = arguments.app, arguments.queue
+    if arguments.action == "list":
+        return command.list_all(app, queue, arguments.json)
+    if arguments.action == "show":
+        return command.show(app, queue, arguments.limit, arguments.id, arguments.json)
+    if arguments.action == "replay":
+        return command.replay(app, queue, arguments.id, arguments.dry_run)
+    return command.drop(app, queue, arguments.id, arguments.yes)
 
 
 def _flower(arguments: argparse.Namespace) -> str | None:

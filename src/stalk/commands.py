@@ -10,7 +10,7 @@ from stalk.celery.queues import check_names, dead_letter_queue_name
 from stalk.settings import ConnectionSettings, load
 from stalk.topology import TopologyError, declare_when_up
 
-__all__ = ["topology"]
+__all__ = ["app_with", "topology"]
 
 
 def topology(app_name: str | None, names: Sequence[str], timeout: float) -> str | None:
@@ -24,16 +24,29 @@ def topology(app_name: str | None, names: Sequence[str], timeout: float) -> str 
     if app_name is None and not names:
         return "name a Celery app (-A module:attr) or a queue (--queue NAME)"
     try:
-        if app_name is None:
-            app = configure(Celery("stalk"), load(ConnectionSettings), check_names(names))
-        else:
-            app = find_app(app_name)
+        app = app_with(app_name, names)
         queues = app.amqp.queues
-        for name in names:
-            queues[name]  # an unknown one is made as `celery worker -Q` would make it
         declare_when_up(app, queues.values(), timeout)
     except (TopologyError, ValueError) as error:
         return str(error)
     for name in queues:
         print(f"declared {name} and {dead_letter_queue_name(name)}")
     return None
+
+
+def app_with(app_name: str | None, names: Sequence[str]) -> Celery:
+    """Return a Celery app that knows these queues.
+
+    Args:
+        app_name: as for `celery -A`, or None for one without tasks, on the environment's broker and result store.
+        names: queues beside the app's own.
+
+    Raises:
+        ValueError: the queue names cannot stand together.
+    """
+    if app_name is None:
+        return configure(Celery("stalk"), load(ConnectionSettings), check_names(names))
+    app = find_app(app_name)
+    for name in names:
+        app.amqp.queues[name]  # an unknown one is made as `celery worker -Q` would make it
+    return app

@@ -164,3 +164,15 @@ def test_the_credentials_job_runs_before_and_again_before_each_upgrade() -> None
     others = [thing for thing in of(render(), "credentials") if thing["kind"] != "Job"]
     weights = {int(thing["metadata"]["annotations"]["helm.sh/hook-weight"]) for thing in others}
     assert max(weights) < int(job["helm.sh/hook-weight"])
+
+
+def test_dead_letters_can_be_asked_for_in_the_api_pod_without_naming_app_and_queues() -> None:
+    values = {
+        "celery": {"app": "shop.celery:app"},
+        "workers": {"default": {"queues": ["mail", "images"]}},
+        "topology": {"extraQueues": ["later"]},
+    }
+    (container,) = find(render(values), "Deployment", "demo-stalk-api")["spec"]["template"]["spec"]["containers"]
+    environment = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert environment["STALK_APP"] == "shop.celery:app"
+    assert json.loads(environment["STALK_QUEUES"]) == ["images", "later", "mail"]

@@ -1,9 +1,10 @@
 """The queues of a Celery app that may scale to zero: quorum, dead-lettered, reachable by delayed delivery."""
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
-from amqp.exceptions import AccessRefused, NotFound
+from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed
 from celery.app.amqp import AMQP, Queues
 from kombu import Connection, Exchange, Queue
 from kombu.transport.native_delayed_delivery import (
@@ -28,6 +29,12 @@ __all__ = [
 # worker, hold its slot and keep it from going to zero.
 EXCHANGE = Exchange("stalk", type="topic")
 DEAD_LETTER_EXCHANGE = Exchange("stalk.dead-letters", type="direct")
+
+ANY_NUMBER_OF_LOOKS = 1_000_000_000
+"""RabbitMQ 4 drops a message of any quorum queue after 20 deliveries, and to look at one is to have it delivered. This
+limit is never reached. (RabbitMQ 4 also takes -1 for none; 3.13 takes no negative number.)"""
+
+log = logging.getLogger(__name__)
 
 
 class QueueMissing(AccessRefused):
@@ -131,13 +138,34 @@ def dead_letter_queue_name(name: str) -> str:
     return f"{name}.dead-letters"
 
 
+class DeadLetterQueue(Queue):
+    """A dead-letter queue, which is used as it is where an older Stalk has declared it without a delivery limit."""
+
+    def queue_declare(self, nowait: bool = False, passive: bool = False, channel: Any = None) -> Any:
+        """Declare the queue itself; `stalk dead-letters` refuses to look into one that counts its looks."""
+        bound: Any = channel or self.channel
+        with bound.connection.client.channel() as own:  # RabbitMQ closes it when it refuses
+            try:
+                return super().queue_declare(nowait, passive, own)
+            except PreconditionFailed as error:
+                if "'x-delivery-limit'" not in str(error.reply_text):
+                    raise
+        log.warning(
+            "queue %r has another x-delivery-limit and is used as it is, see docs/dead-letters.md. To renew it, empty "
+            "and delete it, then run: stalk topology --queue %s",
+            self.name,
+            self.routing_key,
+        )
+        return None
+
+
 def dead_letter_queue(name: str) -> Queue:
-    """Return the declaration of the dead-letter queue of the task queue `name`."""
-    return Queue(
+    """Return the declaration of the dead-letter queue of the task queue `name`, which itself has no delivery limit."""
+    return DeadLetterQueue(
         dead_letter_queue_name(name),
         DEAD_LETTER_EXCHANGE,
         routing_key=name,
-        queue_arguments={"x-queue-type": "quorum"},
+        queue_arguments={"x-queue-type": "quorum", "x-delivery-limit": ANY_NUMBER_OF_LOOKS},
     )
 
 

@@ -133,9 +133,12 @@ lifecycle:
 {{- end -}}
 {{- end -}}
 
-{{/* The API's environment. Kubernetes puts $(PORT) into the command. Returns JSON. */}}
+{{/* The API's environment. Kubernetes puts $(PORT) into the command; `stalk dead-letters` in this pod reads app and queues.
+     Returns JSON. */}}
 {{- define "stalk.apiEnv" -}}
 {{- $env := include "stalk.connectionEnv" . | fromJson -}}
 {{- $_ := set $env "PORT" (toString (int .Values.api.port)) -}}
+{{- $_ := set $env "STALK_APP" .Values.celery.app -}}
+{{- $_ := set $env "STALK_QUEUES" (toJson (include "stalk.queues" . | fromJson).items) -}}
 {{- toJson $env -}}
 {{- end -}}

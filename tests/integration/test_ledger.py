@@ -130,3 +130,33 @@ def test_records_wait_for_a_redis_that_is_away(service: Service) -> None:
     service.redis.start()
     eventually(lambda: [each.executed for each in runs(service, task_id)] == [True], timeout=60)
     assert runs(service, task_id)[0].run == run.run
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("service", [ON], indirect=True)
+@pytest.mark.parametrize(
+    ("refuse", "allow"),
+    [
+        (("replicaof", "127.0.0.1", "1"), ("replicaof", "no", "one")),
+        (("config", "set", "maxmemory", "1"), ("config", "set", "maxmemory", "0")),
+    ],
+    ids=["read-only", "full"],
+)
+def test_redis_that_answers_and_refuses_costs_no_task(
+    service: Service, refuse: tuple[str, ...], allow: tuple[str, ...]
+) -> None:
+    """Celery stores STARTED before a task runs: a store that refuses it must hold the task up, not end it."""
+    service.api()
+    service.worker()
+    task_id = service.submit(countdown=2, ledger={})
+    redis = service.redis.client()
+    redis.execute_command(*refuse)  # type: ignore[no-untyped-call]
+    try:
+        eventually(lambda: task_id in service.log("worker"))
+        eventually(lambda: "Connection to Redis lost" in service.log("worker"))
+        answer = httpx.post(f"{service.url}/tasks", json={"word": "x"}, timeout=10)
+        assert (answer.status_code, answer.json()["dependency"]) == (503, "results")
+    finally:
+        redis.execute_command(*allow)  # type: ignore[no-untyped-call]
+    service.wait_for(task_id)
+    assert [run.executed for run in runs(service, task_id)] == [True]

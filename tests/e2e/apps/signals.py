@@ -1,8 +1,8 @@
 """Sends signals to processes of a node: fed to `python -` in a pod that shares the node's processes.
 
-python - kill POD-UID PID      SIGKILL to the process that is PID inside the pod's container
-python - pause POD-UID SECONDS stops every process of the pod's containers for so long; returns at once
-python - pause-program NAME SECONDS
+python - kill CONTAINER-ID PID          SIGKILL to the process that is PID inside the container
+python - pause CONTAINER-ID SECONDS     stops every process of the container for so long; returns at once
+python - pause-program NAME SECONDS     the same with every process of that name
 """
 
 import os
@@ -26,11 +26,9 @@ def read(process: Path, name: str) -> str:
         return ""
 
 
-def of_pod(uid: str) -> list[Path]:
-    """Return the processes of a pod's containers; the systemd driver writes the uid with underscores."""
-    names = (f"pod{uid}", f"pod{uid.replace('-', '_')}")
-    inside = [each for each in processes() if any(name in read(each, "cgroup") for name in names)]
-    return [each for each in inside if read(each, "comm").strip() != "pause"]
+def of_container(container: str) -> list[Path]:
+    """Return the processes of a container; its id is a part of its cgroup's name, whatever the runtime and driver."""
+    return [each for each in processes() if container in read(each, "cgroup")]
 
 
 def inner_pid(process: Path) -> int:
@@ -43,10 +41,11 @@ def named(program: str) -> list[Path]:
     return [each for each in processes() if read(each, "comm").strip() == program]
 
 
-def kill(uid: str, pid: int) -> None:
-    victims = [each for each in of_pod(uid) if inner_pid(each) == pid]
+def kill(container: str, pid: int) -> None:
+    inside = of_container(container)
+    victims = [each for each in inside if inner_pid(each) == pid]
     if not victims:
-        sys.exit(f"no process {pid} in the pod {uid}; there are {[inner_pid(each) for each in of_pod(uid)]}")
+        sys.exit(f"no process {pid} in the container {container}; there are {[inner_pid(each) for each in inside]}")
     for victim in victims:
         os.kill(int(victim.name), signal.SIGKILL)
 
@@ -84,7 +83,7 @@ def main(command: str, what: str, number: str) -> None:
     if command == "kill":
         kill(what, int(number))
     elif command == "pause":
-        pause(of_pod(what), float(number))
+        pause(of_container(what), float(number))
     elif command == "pause-program":
         pause(named(what), float(number))
     else:

@@ -19,7 +19,7 @@ from e2e.harness import Release, lent, of_this_cluster
 @pytest.fixture(scope="session")
 def kube_config(pytestconfig: pytest.Config) -> str:
     """Give pytest-helm-charts' setting to a whole run; its own fixture ends with a module."""
-    return str(pytestconfig.getoption("kube_config") or os.environ["KUBECONFIG"])
+    return str(pytestconfig.getoption("kubeconfig") or os.environ["KUBECONFIG"])
 
 
 @pytest.fixture(scope="session")

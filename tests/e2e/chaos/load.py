@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import cycle
 from typing import Any
@@ -16,7 +16,7 @@ from e2e.chaos.judge import Answer
 from e2e.harness import Release
 from integration.harness import Background
 
-__all__ = ["MOST", "SteadyLoad"]
+__all__ = ["SteadyLoad"]
 
 MIX: tuple[float, ...] = (0.2, 1, 0.3, 3, 0.5, 0.2)
 """Seconds of the tasks, one after another: 0.9 on average."""
@@ -26,20 +26,17 @@ CLIENT_SECONDS = 15.0
 
 
 class SteadyLoad(Background):
-    """Submits a task every `interval` seconds, at most `most`, and notes every answer.
+    """Submits a task every `INTERVAL` seconds, at most `MOST`, or only what it is told. Notes every answer.
 
     A request that hangs does not hold up the next one: each has a thread of its own, 24 at most.
     """
 
-    def __init__(
-        self, release: Release, mix: Iterable[float] = MIX, interval: float = INTERVAL, most: int = MOST
-    ) -> None:
+    def __init__(self, release: Release, steady: bool = True) -> None:
+        self.steady = steady
         self._endpoints = Endpoints(release)
         super().__init__(self._follow, self._tick)
         self.answers: list[Answer] = []
-        self._mix = cycle(mix)
-        self._interval = interval
-        self._most = most
+        self._mix = cycle(MIX)
         self._http = httpx.Client(timeout=CLIENT_SECONDS, limits=httpx.Limits(max_keepalive_connections=0))
         self._pool = ThreadPoolExecutor(24)
         self._stopped = threading.Event()
@@ -87,8 +84,8 @@ class SteadyLoad(Background):
 
     def _tick(self, end: threading.Event) -> None:
         next_at = time.monotonic()
-        for number in range(self._most):
-            next_at += self._interval
+        for number in range(MOST if self.steady else 0):
+            next_at += INTERVAL
             if end.wait(max(0, next_at - time.monotonic())) or self._stopped.is_set():
                 return
             if self.answers or self.ready():

@@ -31,22 +31,27 @@ class Nodes:
         self._pods: dict[str, str] = {}
 
     def kill(self, pod: str, pid: int = 1) -> None:
-        """Send SIGKILL to the process that is `pid` inside a pod."""
-        found = self._release.pod(pod)
-        self._signals(found.spec.node_name, "kill", found.metadata.uid, pid)
+        """Send SIGKILL to the process that is `pid` inside the first container of a pod."""
+        self._signals(*self._container(pod, "kill"), pid)
 
     @contextmanager
     def paused(self, pod: str, seconds: float) -> Iterator[None]:
-        """Stop every process of a pod for so long; the `with` ends when they go on."""
-        found = self._release.pod(pod)
+        """Stop every process of a pod's first container for so long; the `with` ends when they go on."""
         until_then = time.monotonic() + seconds
-        self._signals(found.spec.node_name, "pause", found.metadata.uid, seconds)
+        self._signals(*self._container(pod, "pause"), seconds)
         yield
         time.sleep(max(0, until_then - time.monotonic()))
 
     def pause_program(self, node: str, program: str, seconds: float) -> None:
         """Stop a program of the node for so long; returns at once."""
         self._signals(node, "pause-program", program, seconds)
+
+    def _container(self, pod: str, command: str) -> tuple[str, str, str]:
+        """Return the node of a pod, the command, and the id of the pod's first container."""
+        found = self._release.pod(pod)
+        name = found.spec.containers[0].name
+        container = next(each for each in found.status.container_statuses if each.name == name)
+        return str(found.spec.node_name), command, str(container.container_id).partition("://")[2]
 
     def _signals(self, node: str, *words: object) -> None:
         agent = self._pods.get(node) or self._start(node)

@@ -12,7 +12,7 @@ import pytest
 from charting.rendering import merged
 from e2e.chaos.judge import Killed, Run, Window, judge, judge_answers, runs_of
 from e2e.chaos.ledger import Ledger
-from e2e.chaos.load import MOST, SteadyLoad
+from e2e.chaos.load import SteadyLoad
 from e2e.chaos.node import Nodes, NotAllowed
 from e2e.chaos.report import Report, Row
 from e2e.harness import Release, of_this_cluster, until
@@ -23,6 +23,8 @@ BASE: Mapping[str, Any] = {"extraEnv": {"LEDGER": "true"}}
 """What every scenario adds to the chart's defaults."""
 SETTLE_SECONDS = 420
 RECOVERY_SECONDS = 420
+ENDING_SECONDS = 60
+"""For a run that nobody waits for any more: its message is done with."""
 SLACK_SECONDS = 1.0
 """Between the clock that says when somebody was killed, and the worker's."""
 
@@ -89,6 +91,8 @@ class Scenario:
         yield
         end = time.monotonic()
         if recovers:
+            if not self.load.steady:
+                until(lambda: self.load.submit().accepted)
             until(lambda: self.executed(self.load.accepted(since=end)[:20]), RECOVERY_SECONDS)
             self.row.recovery.append(time.monotonic() - end)
         self.windows[-1] = Window(begin, time.monotonic())
@@ -104,25 +108,32 @@ class Scenario:
         return int(counts.get(queue, "-1"))
 
     def settle(self, seconds: float = SETTLE_SECONDS) -> None:
-        """Wait until every accepted task was executed, nothing is queued, and nobody runs anything, or not for ever."""
-        waits = [task_id for task_id in self.load.accepted() if task_id not in self.dead]
+        """Wait, not for ever, until every accepted task was executed, nothing is queued, and nobody runs anything."""
+        ids = [task_id for task_id in self.load.accepted() if task_id not in self.dead]
+        waits, runs = list(ids), list(ids)
 
-        def done() -> bool:
-            ledger = self.ledger.read(waits)
-            waits[:] = [
-                task_id
-                for task_id, records in ledger.items()
-                if not (runs := runs_of(records))
-                or not any(run.executed for run in runs)
-                or any(run.interrupted and not self.killed.has(run) for run in runs)
-            ]
+        def executed() -> bool:
+            found = self.ledger.read(waits)
+            waits[:] = [each for each in waits if not any(run.executed for run in runs_of(found[each]))]
             return not waits
 
+        def quiet() -> bool:
+            found = self.ledger.read(runs)
+            runs[:] = [each for each in runs if any(map(self._open, runs_of(found[each])))]
+            return not runs
+
         try:
-            until(done, seconds)
+            until(executed, seconds)
             until(lambda: self.backlog() == 0, seconds)
+            until(quiet, min(seconds, ENDING_SECONDS))
         except AssertionError:
-            self.note(f"not quiet after {seconds:.0f} s: {len(waits)} tasks wait or run, backlog {self.backlog()}")
+            self.note(
+                f"not quiet in time: {len(waits)} tasks wait, {len(runs)} run or were interrupted, "
+                f"{self.backlog()} messages are queued"
+            )
+
+    def _open(self, run: Run) -> bool:
+        return run.interrupted and not self.killed.has(run)
 
     def judge(self, refuses: bool, silent: bool) -> None:
         """Fill the row."""
@@ -171,16 +182,20 @@ class Chaos:
         with closing(Ledger(self.release)) as ledger, self.report.written(row):
             try:
                 self.bring(values or {})
-                with SteadyLoad(self.release, most=MOST if steady else 0) as load:
+                with SteadyLoad(self.release, steady) as load:
                     running = Scenario(self.release, ledger, load, row)
                     until(load.ready)
                     try:
                         if steady:
                             until(lambda: running.executed(load.accepted()[:20]) >= 5)
                         yield running
-                    finally:
                         load.stop()
                         running.settle()
+                    except (AssertionError, NotAllowed):
+                        load.stop()
+                        running.settle(ENDING_SECONDS)
+                        raise
+                    finally:
                         running.judge(refuses, silent)
             except NotAllowed as error:
                 row.not_run = str(error)

@@ -22,4 +22,3 @@ def test_uninstall_and_reinstall_with_tasks_queued(chaos: Chaos) -> None:
             chaos.release.uninstall()
             chaos.release.install(BASE, TO_ZERO)
             until(scenario.load.ready)
-            scenario.submit()

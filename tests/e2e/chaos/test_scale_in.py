@@ -50,8 +50,6 @@ def test_scale_to_zero_at_the_boundary(chaos: Chaos) -> None:
             scenario.submit(seconds=1)
             until(lambda: chaos.release.worker().spec.replicas)
             eventually(lambda: not chaos.release.worker().spec.replicas, 180)
-            with scenario.fault():
-                pass
             for seconds in (0.2, 1, 3):
                 scenario.submit(seconds=seconds)
             until(lambda: scenario.executed(scenario.load.accepted()) == len(scenario.load.accepted()), 120)

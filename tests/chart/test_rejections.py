@@ -221,6 +221,12 @@ REJECTIONS = [
         "workers: {default: {terminationGracePeriodSeconds: 630}}",
     ),
     Rejection(
+        pool(interruptible=True, softShutdownSeconds=25, terminationGracePeriodSeconds=30),
+        "workers.default.terminationGracePeriodSeconds",
+        "30 is too short for softShutdownSeconds, 25, and 10 s to say goodbye: Kubernetes would kill the task.",
+        "workers: {default: {terminationGracePeriodSeconds: 35}}",
+    ),
+    Rejection(
         pool(autoscaling={"mode": "keda", "cooldownPeriod": 300}),
         "workers.default.autoscaling.cooldownPeriod",
         "300 is not longer than longestTaskSeconds, 600: workers would go while a task may still run.",

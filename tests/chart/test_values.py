@@ -92,6 +92,7 @@ BESIDE: dict[str, Values] = {
     "externalRedis.password": {"externalRedis": LOGIN},
     "externalRedis.tls.caKey": {"externalRedis": {"tls": {"caSecret": "ca"}}},
     "workerDefaults.autoscaling": {"workers": POOLS},
+    "workerDefaults.softShutdownSeconds": {"workerDefaults": {"interruptible": True}},
     "workerDefaults.queues": {"workers": {"without": {"concurrency": 1}}},
 }
 OTHERS: dict[str, list[Any]] = {

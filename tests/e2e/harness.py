@@ -103,10 +103,15 @@ class Release:
         selector = f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component={component}"
         return client.CoreV1Api().list_namespaced_pod(self.namespace, label_selector=selector).items
 
+    def pod_names(self, pool: str = "default") -> list[str]:
+        """Return the names of a pool's pods, those that still end included."""
+        selector = f"app.kubernetes.io/instance={self.name},stalk/pool={pool}"
+        found = client.CoreV1Api().list_namespaced_pod(self.namespace, label_selector=selector).items
+        return [str(pod.metadata.name) for pod in found if pod.metadata is not None]
+
     def replicas(self, pool: str = "default") -> int:
         """Return how many pods of a pool there are, those that still end included."""
-        selector = f"app.kubernetes.io/instance={self.name},stalk/pool={pool}"
-        return len(client.CoreV1Api().list_namespaced_pod(self.namespace, label_selector=selector).items)
+        return len(self.pod_names(pool))
 
     def autoscalers(self) -> dict[str, Any]:
         """Return the HorizontalPodAutoscalers, by name."""

@@ -189,9 +189,12 @@
 {{- $v := $p.values -}}
 {{- $at := printf "workers.%s" $p.pool -}}
 {{- $longest := int $v.longestTaskSeconds -}}
-{{- if lt (int $v.terminationGracePeriodSeconds) (add $longest 10 | int) -}}
-{{- include "stalk.problem" (list (printf "%s.terminationGracePeriodSeconds" $at) (printf "%d is too short for longestTaskSeconds, %d, and 10 s to say goodbye: Kubernetes would kill the task." (int $v.terminationGracePeriodSeconds) $longest)
-      (printf "workers: {%s: {terminationGracePeriodSeconds: %d}}" $p.pool (add $longest 30))) -}}
+{{- $goodbye := int (include "stalk.goodbye" .) -}}
+{{- $name := ternary "softShutdownSeconds" "longestTaskSeconds" $v.interruptible -}}
+{{- $needed := ternary (int $v.softShutdownSeconds) $longest $v.interruptible -}}
+{{- if lt (int $v.terminationGracePeriodSeconds) (add $needed $goodbye | int) -}}
+{{- include "stalk.problem" (list (printf "%s.terminationGracePeriodSeconds" $at) (printf "%d is too short for %s, %d, and %d s to say goodbye: Kubernetes would kill the task." (int $v.terminationGracePeriodSeconds) $name $needed $goodbye)
+      (printf "workers: {%s: {terminationGracePeriodSeconds: %s}}" $p.pool (include "stalk.gracePeriod" $v))) -}}
 {{- end -}}
 {{- if and (eq $v.autoscaling.mode "keda") (le (int $v.autoscaling.cooldownPeriod) $longest) -}}
 {{- include "stalk.problem" (list (printf "%s.autoscaling.cooldownPeriod" $at) (printf "%d is not longer than longestTaskSeconds, %d: workers would go while a task may still run." (int $v.autoscaling.cooldownPeriod) $longest)

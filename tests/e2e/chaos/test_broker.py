@@ -19,8 +19,8 @@ def refused(scenario: Scenario) -> int:
 def test_rabbitmq_pod_deleted(chaos: Chaos) -> None:
     with chaos.scenario("RabbitMQ pod deleted, its volume kept", refuses=True, silent=True) as scenario:
         # One that has ended before the broker is back, and one that has not.
-        for seconds in (4, 40):
-            scenario.running(scenario.submit(seconds=seconds))
+        for task_id in [scenario.submit(seconds=seconds) for seconds in (40, 5)]:
+            scenario.running(task_id)
         with scenario.fault():
             delete_pod(chaos.release, "stalk-rabbitmq-0")
             until(lambda: refused(scenario))
@@ -37,7 +37,7 @@ def test_rabbitmq_memory_alarm(chaos: Chaos) -> None:
     with chaos.scenario("RabbitMQ's memory alarm on", refuses=True, silent=True) as scenario:
         scenario.running(scenario.submit(seconds=20))
         with scenario.fault(), memory_alarm(chaos.release):
-            until(lambda: refused(scenario) >= 10)
+            until(lambda: refused(scenario) >= 5)
 
 
 def test_queue_full(chaos: Chaos) -> None:

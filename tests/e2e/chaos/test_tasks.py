@@ -5,9 +5,10 @@ import time
 import pytest
 
 from e2e.chaos.faults import delete_pod, exit_code, gone, policy, purge_dead_letters, rolled
-from e2e.chaos.scenario import Chaos
+from e2e.chaos.scenario import Chaos, Scenario
 from e2e.chaos.test_scale_in import QUICKLY
 from e2e.harness import until
+from integration.harness import eventually
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1500)]
 
@@ -15,26 +16,39 @@ TO_ZERO = {"workerDefaults": {"longestTaskSeconds": 10, "autoscaling": QUICKLY}}
 MANY = 10_000
 
 
+def gives_back(chaos: Chaos, scenario: Scenario, seconds: float) -> None:
+    """Delete the pod of a task that takes longer than its worker may; the worker has to give it back, and end well."""
+    task_id = scenario.submit(seconds=seconds)
+    run = scenario.running(task_id)
+    codes: list[int] = []
+
+    def over() -> bool:
+        found = exit_code(chaos.release, run.host)
+        codes.extend([] if found is None else [found])
+        return gone(chaos.release, run.host)
+
+    with scenario.fault():
+        delete_pod(chaos.release, run.host)
+        scenario.killing(run.host)
+        eventually(over, 90)
+    scenario.note(f"the worker's exit code: {codes[-1] if codes else 'not seen'}")
+    scenario.expect(set(codes) <= {0}, "the worker was killed at the end of its time; it gave nothing back")
+    until(lambda: scenario.executed([task_id]), 240)
+    first = scenario.runs(task_id)[0]
+    scenario.expect(first.interrupted, f"the task came to its end in the pod that was told to stop: {first}")
+
+
 @pytest.mark.short
 def test_task_longer_than_the_grace_period(chaos: Chaos) -> None:
     """`longestTaskSeconds` 10 gives a grace period of 40 s; the task takes longer than it promised."""
     with chaos.scenario("a task longer than the grace period, its pod deleted", TO_ZERO) as scenario:
-        task_id = scenario.submit(seconds=60)
-        run = scenario.running(task_id)
-        code: list[int] = []
+        gives_back(chaos, scenario, 60)
 
-        def over() -> bool:
-            found = exit_code(chaos.release, run.host)
-            code.extend([] if found is None else [found])
-            return gone(chaos.release, run.host)
 
-        with scenario.fault():
-            delete_pod(chaos.release, run.host)
-            scenario.killing(run.host)
-            until(over, 90)
-        scenario.note(f"the worker's exit code: {code[-1] if code else 'not seen'}")
-        scenario.expect(137 not in code, "the worker was killed at the end of the grace period; it gave nothing back")
-        until(lambda: scenario.executed([task_id]), 240)
+def test_pod_of_an_interruptible_pool_deleted(chaos: Chaos) -> None:
+    values = {"workerDefaults": {"interruptible": True, "softShutdownSeconds": 5}}
+    with chaos.scenario("a pod of an interruptible pool deleted", values) as scenario:
+        gives_back(chaos, scenario, 30)
 
 
 def test_task_longer_than_consumer_timeout(chaos: Chaos) -> None:

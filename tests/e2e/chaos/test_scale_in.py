@@ -2,6 +2,7 @@
 
 import pytest
 
+from charting.rendering import merged
 from e2e.chaos.judge import runs_of
 from e2e.chaos.scenario import Chaos, Scenario
 from e2e.harness import until
@@ -24,7 +25,8 @@ def leaving(scenario: Scenario) -> set[str]:
 
 @pytest.mark.parametrize("concurrency", [pytest.param(1, marks=pytest.mark.short), 4])
 def test_scale_in_while_tasks_run(chaos: Chaos, concurrency: int) -> None:
-    values = {"workerDefaults": {"longestTaskSeconds": 40, "concurrency": concurrency, "autoscaling": QUICKLY}}
+    quickly = merged(QUICKLY, {"cooldownPeriod": 45})  # the chart wants it above the longest task
+    values = {"workerDefaults": {"longestTaskSeconds": 40, "concurrency": concurrency, "autoscaling": quickly}}
     with chaos.scenario(f"scale-in while long and short tasks run, concurrency {concurrency}", values) as scenario:
         # Lengths differ, so that the replicas fall one after another, each time with others still at work.
         long = [scenario.submit(seconds=seconds) for seconds in range(6, 6 + 3 * 10, 3) for _ in range(concurrency)]

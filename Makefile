@@ -6,7 +6,7 @@ LOCAL := env PYTHONPATH=ci $(PYTHON) -m local
 # Debian packages that only the tests and benchmarks need; each holds the program of its name.
 TEST_PROGRAMS := chromium
 BENCH_PROGRAMS := wrk
-export BROKER_URL REDIS_URL STALK_E2E_LOAD STALK_E2E_VALUES
+export BROKER_URL REDIS_URL STALK_CHAOS_IMAGE STALK_E2E_LOAD STALK_E2E_VALUES
 
 .PHONY: help
 help: ## this list
@@ -65,8 +65,12 @@ fmt: setup ## format, and mend what ruff can
 	$(PYTHON) -m ruff format
 
 .PHONY: test-e2e
-test-e2e: setup ## the chart on the cluster that KUBECONFIG names
-	$(PYTHON) -m pytest tests/e2e $(PYTEST)
+test-e2e: setup ## the chart on the cluster that KUBECONFIG names, and a few chaos scenarios
+	$(PYTHON) -m pytest tests/e2e -m "not chaos or short" $(PYTEST)
+
+.PHONY: test-chaos
+test-chaos: setup ## every chaos scenario on that cluster; the table goes into reports/chaos.md
+	$(PYTHON) -m pytest tests/e2e/chaos $(PYTEST)
 
 .PHONY: image
 image: setup ## docker build of the image that the chart runs

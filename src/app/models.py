@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.ledger import Order
 from stalk.celery.state import TaskState
 
 __all__ = ["LONGEST_WORD", "Accepted", "Problem", "Process", "ProcessId", "Submission", "TaskView", "Word"]
@@ -43,6 +44,7 @@ class Submission(BaseModel):
     countdown: int = Field(
         0, ge=0, le=LONGEST_COUNTDOWN, strict=True, description="Seconds that the task waits in the broker first."
     )
+    ledger: Order | None = Field(None, description="A task of the chaos suite instead; refused unless LEDGER=true.")
 
 
 class Accepted(BaseModel):

@@ -4,7 +4,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from app.models import Problem
-from app.service import AlreadyEnded, AlreadyRunning, UnknownTask
+from app.service import AlreadyEnded, AlreadyRunning, LedgerOff, UnknownTask
 from stalk.celery.publisher import BrokerUnavailable
 from stalk.celery.state import ResultsUnavailable
 
@@ -45,6 +45,12 @@ def add_handlers(api: FastAPI) -> None:
     @api.exception_handler(ResultsUnavailable)
     async def _(_: Request, error: ResultsUnavailable) -> JSONResponse:
         return unavailable("results", str(error))
+
+    @api.exception_handler(LedgerOff)
+    async def _(_: Request, __: LedgerOff) -> JSONResponse:
+        # In the form of FastAPI's own 422, which the schema promises.
+        why = "tasks of the chaos suite are off: start API and workers with LEDGER=true"
+        return JSONResponse({"detail": [{"type": "ledger_off", "loc": ["body", "ledger"], "msg": why}]}, 422)
 
     @api.exception_handler(UnknownTask)
     async def _(_: Request, error: UnknownTask) -> JSONResponse:

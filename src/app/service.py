@@ -8,13 +8,14 @@ from contextlib import AbstractAsyncContextManager
 import anyio
 from celery import Celery, states
 
+from app import ledger
 from app.metrics import Metrics
 from app.settings import Settings
 from app.worker.celery_app import TASK_NAME
 from stalk.celery.publisher import BrokerUnavailable, Publisher, TaskMessage
 from stalk.celery.results import Results, ResultsUnavailable, TaskState
 
-__all__ = ["AlreadyEnded", "AlreadyRunning", "Tasks", "UnknownTask"]
+__all__ = ["AlreadyEnded", "AlreadyRunning", "LedgerOff", "Tasks", "UnknownTask"]
 
 
 SUBMIT_SECONDS = 4.7
@@ -33,11 +34,16 @@ class AlreadyRunning(Exception):
     """The task runs, and stopping it was not asked for."""
 
 
+class LedgerOff(Exception):
+    """A task of the chaos suite was asked for, and the settings do not allow it."""
+
+
 class Tasks:
     """The demo task's queue and results, for one event loop."""
 
     def __init__(self, app: Celery, settings: Settings, metrics: Metrics) -> None:
         self._queue = settings.task_queue
+        self._ledger = settings.ledger
         self._metrics = metrics
         self._accepted = metrics.accepted.labels(settings.task_queue)
         self.publisher = Publisher(app)
@@ -53,19 +59,23 @@ class Tasks:
         await self.publisher.stop()
         await self.results.stop()
 
-    async def submit(self, word: str, countdown: int = 0) -> str:
-        """Queue a task and return its id once the broker has confirmed it.
+    async def submit(self, word: str, countdown: int = 0, order: ledger.Order | None = None) -> str:
+        """Queue a task and return its id once the broker has confirmed it; an order makes it the chaos suite's task.
 
         Raises:
             BrokerUnavailable, ResultsUnavailable: it is not accepted.
+            LedgerOff: orders are not taken.
         """
+        if order is not None and not self._ledger:
+            raise LedgerOff
+        name, args = (TASK_NAME, (word,)) if order is None else (ledger.TASK_NAME, (order.model_dump(),))
         task_id = str(uuid.uuid4())
         try:
             # First the note, then the task: a task that runs is always one that can be asked for.
             async with asyncio.timeout(SUBMIT_SECONDS):
                 await self.results.remember(task_id, countdown)
                 with self._metrics.confirm_seconds.time():
-                    await self.publisher.publish(TaskMessage(TASK_NAME, (word,), task_id, self._queue, countdown))
+                    await self.publisher.publish(TaskMessage(name, args, task_id, self._queue, countdown))
         except TimeoutError:
             self._metrics.refused.labels("broker").inc()
             raise BrokerUnavailable("Redis was slow, and the broker did not answer in the time left") from None

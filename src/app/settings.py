@@ -16,3 +16,7 @@ class Settings(ConnectionSettings):
     )
     steps: int = Field(10, ge=1, le=100, description="Steps of the demo task.")
     step_seconds: float = Field(1.0, ge=0, description="Length of one step of the demo task, in seconds.")
+    ledger: bool = Field(
+        False,
+        description="Take the chaos suite's tasks, which may kill their worker. Never where others submit.",
+    )

@@ -13,24 +13,19 @@ from integration.harness import Background
 MOST = 3000
 
 
-class Load(Background):
-    """Submits ten tasks a second, at most `MOST`, to the pods that the Service would choose from.
+class Endpoints:
+    """The API's pods that the Service would choose from, each reached through a port-forward of its own.
 
     A port-forward ends with its pod, so there is one for each endpoint, and requests go round the endpoints that are
-    ready at that moment, as kube-proxy sends them. All of it stays on loopback.
+    ready at that moment, as kube-proxy sends them. All of it stays on loopback. `follow` is for a thread.
     """
 
     def __init__(self, release: Release) -> None:
-        super().__init__(self._follow, self._submit)
-        self.accepted: list[str] = []
-        self.failed: list[str] = []
-        self.unavailable: list[str] = []
-        """What the API itself says when broker or results are away: 503 with Retry-After, or no pod that is ready."""
         self._release = release
         self._addresses: dict[str, str] = {}
         self._forwards = ExitStack()
 
-    def _endpoints(self) -> set[str]:
+    def ready(self) -> set[str]:
         """Return the names of the pods that get requests now."""
         selector = f"kubernetes.io/service-name={self._release.fullname}-api"
         slices = client.DiscoveryV1Api().list_namespaced_endpoint_slice(
@@ -43,27 +38,56 @@ class Load(Background):
             if each.target_ref is not None and each.conditions is not None and each.conditions.ready
         }
 
-    def _follow(self, end: threading.Event) -> None:
+    def follow(self, end: threading.Event) -> None:
+        """Keep up with the pods until told to end."""
         while not end.wait(0.2):
-            wanted = self._endpoints()
-            for name in wanted - self._addresses.keys():
-                forward = self._release.forwarded(f"pod/{name}", 8000)
-                self._addresses[name] = self._forwards.enter_context(forward)
-            for name in self._addresses.keys() - wanted:
-                del self._addresses[name]
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Look at the endpoints once."""
+        wanted = self.ready()
+        for name in wanted - self._addresses.keys():
+            forward = self._release.forwarded(f"pod/{name}", 8000)
+            self._addresses[name] = self._forwards.enter_context(forward)
+        for name in self._addresses.keys() - wanted:
+            del self._addresses[name]
+
+    def address(self, number: int) -> str | None:
+        """Return where to send request `number`, or None when no pod is ready."""
+        addresses = sorted(self._addresses.values())
+        return addresses[number % len(addresses)] if addresses else None
+
+    def drop(self, address: str) -> None:
+        """Open another port-forward to a pod whose own has ended."""
+        self._addresses = {name: other for name, other in self._addresses.items() if other != address}
+
+    def close(self) -> None:
+        self._forwards.close()
+
+
+class Load(Background):
+    """Submits ten tasks a second, at most `MOST`."""
+
+    def __init__(self, release: Release) -> None:
+        self._endpoints = Endpoints(release)
+        super().__init__(self._endpoints.follow, self._submit)
+        self.accepted: list[str] = []
+        self.failed: list[str] = []
+        self.unavailable: list[str] = []
+        """What the API itself says when broker or results are away: 503 with Retry-After, or no pod that is ready."""
 
     def _submit(self, end: threading.Event) -> None:
         for number in range(MOST):
             if end.wait(0.1):
                 return
-            addresses = sorted(self._addresses.values())
-            if not addresses:
+            address = self._endpoints.address(number)
+            if address is None:
                 if self.accepted:
                     self.unavailable.append("no endpoint is ready")
                 continue
             started = time.monotonic()
             try:
-                answer = httpx.get(f"http://{addresses[number % len(addresses)]}/load", timeout=15)
+                answer = httpx.get(f"http://{address}/load", timeout=15)
                 if answer.status_code == 503 and "retry-after" in answer.headers:
                     self.unavailable.append(answer.text)
                     continue
@@ -74,4 +98,4 @@ class Load(Background):
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
-        self._forwards.close()
+        self._endpoints.close()

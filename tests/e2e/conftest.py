@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pykube
 import pytest
-from kubernetes import client, config
+from kubernetes import config
 
-from e2e.harness import Release, report
+from e2e.harness import Release, lent, report
 from e2e.timeline import Timeline
 
 REPORTS = Path(__file__).parents[2] / "reports" / "e2e"
@@ -23,14 +23,8 @@ def _cluster() -> None:
 def namespace(random_namespace: pykube.Namespace, kube_config: str) -> Iterator[str]:
     """Give a namespace of the module's own, which admits only restricted pods."""
     name = str(random_namespace.name)
-    labels = {
-        "pod-security.kubernetes.io/enforce": "restricted",
-        "pod-security.kubernetes.io/enforce-version": "latest",
-    }
-    client.CoreV1Api().patch_namespace(name, {"metadata": {"labels": labels}})
-    yield name
-    # KEDA must still be there to let go of its objects, so they go before the namespace does.
-    Release("stalk", name, kube_config).kubectl("delete", "scaledobjects", "--all", "--wait")
+    with lent(name, kube_config):
+        yield name
 
 
 @pytest.fixture(scope="module")

@@ -95,7 +95,15 @@ class Release:
         """Return a pool's Deployment."""
         return client.AppsV1Api().read_namespaced_deployment(f"{self.fullname}-worker-{pool}", self.namespace)
 
-    def pods(self, pool: str = "default") -> list[str]:
+    def pod(self, name: str) -> Any:
+        return client.CoreV1Api().read_namespaced_pod(name, self.namespace)
+
+    def pods(self, component: str) -> list[Any]:
+        """Return a component's pods, those that still end included."""
+        selector = f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component={component}"
+        return client.CoreV1Api().list_namespaced_pod(self.namespace, label_selector=selector).items
+
+    def pod_names(self, pool: str = "default") -> list[str]:
         """Return the names of a pool's pods, those that still end included."""
         selector = f"app.kubernetes.io/instance={self.name},stalk/pool={pool}"
         found = client.CoreV1Api().list_namespaced_pod(self.namespace, label_selector=selector).items
@@ -103,7 +111,7 @@ class Release:
 
     def replicas(self, pool: str = "default") -> int:
         """Return how many pods of a pool there are, those that still end included."""
-        return len(self.pods(pool))
+        return len(self.pod_names(pool))
 
     def autoscalers(self) -> dict[str, Any]:
         """Return the HorizontalPodAutoscalers, by name."""
@@ -173,6 +181,19 @@ class Release:
 
         with Background(look):
             yield wanted
+
+
+@contextmanager
+def lent(namespace: str, kubeconfig: str) -> Iterator[None]:
+    """Let a new namespace admit only restricted pods, and leave nothing in it that would keep it from going."""
+    labels = {
+        "pod-security.kubernetes.io/enforce": "restricted",
+        "pod-security.kubernetes.io/enforce-version": "latest",
+    }
+    client.CoreV1Api().patch_namespace(namespace, {"metadata": {"labels": labels}})
+    yield
+    # KEDA must still be there to let go of its objects, so they go before the namespace does.
+    Release("stalk", namespace, kubeconfig).kubectl("delete", "scaledobjects", "--all", "--wait")
 
 
 def submit(http: httpx.Client, word: str = "word") -> str:

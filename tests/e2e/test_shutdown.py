@@ -46,8 +46,8 @@ def state(api: httpx.Client, task: str) -> dict[str, str]:
 
 
 def pod_that_runs(release: Release, api: httpx.Client, task: str) -> str:
-    until(lambda: state(api, task)["status"] == "PROGRESS" and len(release.pods()) == 1)
-    return release.pods()[0]
+    until(lambda: state(api, task)["status"] == "PROGRESS" and len(release.pod_names()) == 1)
+    return release.pod_names()[0]
 
 
 def test_an_evicted_pod_of_an_interruptible_pool_gives_its_task_back(release: Release, api: httpx.Client) -> None:
@@ -67,7 +67,7 @@ def test_an_evicted_pod_of_an_interruptible_pool_gives_its_task_back(release: Re
 
 def test_a_deleted_pod_finishes_its_task(release: Release, api: httpx.Client) -> None:
     release.install(release.values, interruptible(False))
-    until(lambda: len(release.pods()) <= 1)
+    until(lambda: len(release.pod_names()) <= 1)
     task = submit(api)
     pod = pod_that_runs(release, api, task)
     release.kubectl("delete", "pod", pod, "--wait=false")
@@ -75,7 +75,7 @@ def test_a_deleted_pod_finishes_its_task(release: Release, api: httpx.Client) ->
 
     def gone() -> bool:
         seen.add(state(api, task)["status"])
-        return pod not in release.pods()
+        return pod not in release.pod_names()
 
     until(gone)
     assert seen <= {"PROGRESS", "SUCCESS"}

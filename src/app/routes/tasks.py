@@ -20,7 +20,7 @@ router = APIRouter(prefix="/tasks", tags=["tasks"])
 @router.post("", status_code=202, responses=answers(400, 503))
 async def submit(submission: Submission, request: Request, response: Response, tasks: TheTasks) -> Accepted:
     """Queue a task. 202 means that the broker has confirmed it; `Location` is where to ask for it."""
-    task_id = await tasks.submit(submission.word, submission.countdown)
+    task_id = await tasks.submit(submission.word, submission.countdown, submission.ledger)
     response.headers["Location"] = request.url_for("read", task_id=task_id).path
     return Accepted(id=task_id, status="PENDING")
 

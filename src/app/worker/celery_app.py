@@ -13,7 +13,7 @@ TASK_NAME = "app.worker.celery_worker.test_celery"
 
 settings = load(Settings)
 celery_app = configure(
-    Celery("app", include=["app.worker.celery_worker"]),
+    Celery("app", include=["app.worker.celery_worker", *(["app.worker.ledger"] if settings.ledger else [])]),
     settings,
     queues=[settings.task_queue],
 )

@@ -69,6 +69,9 @@ def _connections(settings: ConnectionSettings) -> dict[str, Any]:
         "result_expires": timedelta(seconds=settings.result_expires_seconds),
         # While Redis is away a finished task waits to store its result, unacknowledged: not lost, not run again.
         "result_backend_always_retry": True,
+        # So with one that answers and refuses: read-only after a failover, or full. Celery would fail the task for it,
+        # fail to store that too, and acknowledge the message.
+        "result_backend_transport_options": {"additional_connection_errors": ["redis.exceptions.ResponseError"]},
         "redis_socket_connect_timeout": 5,
         "redis_socket_timeout": 15,
         "redis_socket_keepalive": True,

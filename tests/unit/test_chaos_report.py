@@ -1,0 +1,60 @@
+"""The chaos suite's report: what it says of a scenario, and that nothing breaks its table."""
+
+from pathlib import Path
+
+import pytest
+
+from e2e.chaos.judge import Answer, Judgement
+from e2e.chaos.report import COLUMNS, Report, Row, differing
+
+ANSWERS = [Answer(1, 202, "a"), Answer(2, 503, retry_after=True), Answer(3, 500), Answer(4, 0)]
+
+
+def cells(report: Report, number: int = 0) -> list[str]:
+    """Return the cells of a row of the table in the file."""
+    lines = [line for line in report.file.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    return [cell.strip() for cell in lines[2 + number].strip("|").split("|")]
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Report:
+    return Report(tmp_path / "reports" / "chaos.md", ["chart version: 1"])
+
+
+def test_row_counts_each_kind_of_answer_and_task(report: Report) -> None:
+    judgement = Judgement(accepted=1, once=4, more=5, never=6, dead=7, interrupted=8)
+    report.add(Row("pod deleted", {"a": {"b": 1}}, ANSWERS, judgement, [1.26, 3]))
+    assert cells(report) == [
+        *("pod deleted", "`a.b=1`", "4", "1", "1", "1", "1"),
+        *("4", "5", "6", "7", "8", "1.3, 3.0", "passed"),
+    ]
+    assert len(cells(report)) == len(COLUMNS)
+    assert "- chart version: 1" in report.file.read_text(encoding="utf-8")
+
+
+def test_verdict_says_failed_with_the_reasons_below(report: Report) -> None:
+    report.add(Row("one", problems=["never\nexecuted"], notes=["slow"]))
+    text = report.file.read_text(encoding="utf-8")
+    assert cells(report)[-1] == "**failed**, problems: 1"
+    assert "## one\n\n- slow\n- never executed\n" in text
+    assert "1 scenarios: 0 passed, 1 failed, 0 not run." in text
+
+
+def test_not_run_is_a_row_of_its_own_kind(report: Report) -> None:
+    report.add(Row("one", not_run="no | right"))
+    report.add(Row("two"))
+    assert cells(report)[-1] == "**not run**: no / right"
+    assert cells(report)[2:-1] == [""] * (len(COLUMNS) - 3)
+    assert cells(report, 1)[-1] == "passed"
+    assert "2 scenarios: 1 passed, 0 failed, 1 not run." in report.file.read_text(encoding="utf-8")
+
+
+def test_row_is_written_when_the_scenario_breaks(report: Report) -> None:
+    with pytest.raises(KeyError), report.written(Row("broken")):
+        raise KeyError
+    assert cells(report)[0] == "broken"
+
+
+def test_values_are_told_by_path() -> None:
+    assert differing({"a": {"b": "x", "c": {}}, "d": [1]}) == "`a.b=x` `a.c={}` `d=[1]`"
+    assert differing({}) == ""

@@ -35,6 +35,12 @@ COMPONENTS = [
         {"metrics": {"enabled": True, "exporter": {"enabled": False}}},
         {"Deployment", "NetworkPolicy", "Service", "ServiceAccount", "ServiceMonitor"},
     ),
+    Component(
+        "steward",
+        {},
+        {"steward": {"enabled": False}},
+        {"Deployment", "NetworkPolicy", "Role", "RoleBinding", "ServiceAccount"},
+    ),
     Component("beat", {"beat": {"enabled": True}}, {}, POD | {"Deployment"}),
     Component("topology", {}, {"topology": {"enabled": False}}, {"Job", "NetworkPolicy", "ServiceAccount"}),
     Component("rabbitmq", {}, EXTERNAL_BROKER, POD | {"ConfigMap", "Service", "StatefulSet"}),
@@ -130,7 +136,7 @@ def test_a_switch_for_all(switch: str) -> None:
 
 
 def test_beat_is_one_and_never_two() -> None:
-    for part in ("beat", "flower"):
+    for part in ("beat", "flower", "steward"):
         deployment = find(render({"beat": {"enabled": True}}), "Deployment", f"demo-stalk-{part}")
         assert deployment["spec"]["replicas"] == 1
         assert deployment["spec"]["strategy"] == {"type": "Recreate"}

@@ -7,9 +7,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from chart.dashboard import dashboard_text
 from chart.manifests import MANIFESTS, manifest
 from chart.models import Values
-from chart.paths import CHART, KEDA, README, ROOT, SCHEMA, VALUES
+from chart.paths import CHART, DASHBOARD, KEDA, README, ROOT, SCHEMA, VALUES
 from chart.reference import with_reference
 from chart.schema import schema_text
 
@@ -19,6 +20,7 @@ __all__ = ["generated", "problems"]
 def generated() -> Iterator[tuple[Path, str]]:
     """Yield every generated file with its text. Write each before taking the next: the manifests need the schema."""
     yield SCHEMA, schema_text()
+    yield DASHBOARD, dashboard_text()
     yield README, with_reference(README.read_text())
     for name in MANIFESTS:
         yield KEDA / name, manifest(name)

@@ -42,6 +42,7 @@ class RabbitMQ(Server):
         self.certificate = certificate
         self.extra_config: list[str] = []
         """More lines of rabbitmq.conf."""
+        self.plugins = ["rabbitmq_management"]
         self.port = free_port()
         self.management_port = free_port()
         self._epmd_port = free_port()
@@ -68,7 +69,7 @@ class RabbitMQ(Server):
 
     def configure(self) -> None:
         """Write rabbitmq.conf, the plugins and the definitions."""
-        (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        (self.folder / "enabled_plugins").write_text(f"[{','.join(self.plugins)}].\n")
         definitions = {
             "vhosts": [{"name": self.vhost}],
             "users": [{"name": self.user, "password": self.password, "tags": ["administrator"]}],

@@ -16,6 +16,10 @@ class Metrics:
         self.refused = Counter(
             "stalk_tasks_refused", "Tasks refused with 503, by what was down.", ["dependency"], registry=self.registry
         )
+        for dependency in ("broker", "results"):
+            self.refused.labels(
+                dependency
+            )  # at zero: Prometheus does not see the first step of a number that begins with it
         self.confirm_seconds = Histogram(
             "stalk_confirm_seconds",
             "Seconds until the broker had confirmed a task.",

@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_dead_letters(commands)
     _add_flower(commands)
+    _add_exporter(commands)
     _add_credentials(commands)
     _add_round_trip(commands)
     _add_steward(commands)
@@ -85,6 +86,15 @@ def _add_flower(commands: "Commands") -> None:
     flower.add_argument("-A", "--app", required=True, metavar="MODULE:ATTR", help="a Celery app")
     flower.add_argument("--port", type=int, default=5555, help="where Flower listens (default: 5555)")
     flower.set_defaults(run=_flower)
+
+
+def _add_exporter(commands: "Commands") -> None:
+    exporter = commands.add_parser("exporter", help="tell Prometheus how long tasks wait for a worker")
+    exporter.add_argument("--port", type=int, default=9808, help="where it listens (default: 9808)")
+    exporter.add_argument(
+        "-q", "--queue", action="append", default=[], metavar="NAME", help="show this queue before its first task"
+    )
+    exporter.set_defaults(run=_exporter)
 
 
 def _add_credentials(commands: "Commands") -> None:
@@ -176,6 +186,12 @@ def _flower(arguments: argparse.Namespace) -> str | None:
     from stalk.flower import flower
 
     return flower(arguments.app, arguments.port, arguments.more)
+
+
+def _exporter(arguments: argparse.Namespace) -> str | None:
+    from stalk.exporter import exporter
+
+    return exporter(arguments.port, arguments.queue)
 
 
 def _credentials(arguments: argparse.Namespace) -> str | None:

@@ -30,6 +30,12 @@ COMPONENTS = [
         "worker", {}, {"workers": {"default": {"enabled": False}}}, POD | {"Deployment", "HorizontalPodAutoscaler"}
     ),
     Component(
+        "exporter",
+        {"metrics": {"enabled": True}},
+        {"metrics": {"enabled": True, "exporter": {"enabled": False}}},
+        {"Deployment", "NetworkPolicy", "Service", "ServiceAccount", "ServiceMonitor"},
+    ),
+    Component(
         "steward",
         {},
         {"steward": {"enabled": False}},
@@ -83,6 +89,11 @@ def test_off_leaves_nothing_behind(part: Component) -> None:
     assert [name for name in names if f'"{name}"' in text] == []
 
 
+METRICS = {f"{kind}/demo-stalk-exporter" for kind in ("Deployment", "NetworkPolicy", "Service", "ServiceAccount")} | {
+    "ConfigMap/demo-stalk-dashboard",
+    "PrometheusRule/demo-stalk-alerts",
+    *(f"ServiceMonitor/demo-stalk-{name}" for name in ("api", "exporter", "flower", "rabbitmq")),
+}
 OPTIONS: list[tuple[Values, set[str]]] = [
     ({"api": {"ingress": {"enabled": True}}}, {"Ingress/demo-stalk-api"}),
     ({"flower": {"ingress": {"enabled": True}}}, {"Ingress/demo-stalk-flower"}),
@@ -90,14 +101,14 @@ OPTIONS: list[tuple[Values, set[str]]] = [
     ({"flower": {"httpRoute": {"enabled": True, "parentRefs": [{"name": "gw"}]}}}, {"HTTPRoute/demo-stalk-flower"}),
     ({"flower": {"persistence": {"enabled": True}}}, {"PersistentVolumeClaim/demo-stalk-flower"}),
     ({"flower": {"persistence": {"enabled": True, "existingClaim": "mine"}}}, set()),
-    (
-        {"metrics": {"enabled": True}},
-        {f"ServiceMonitor/demo-stalk-{name}" for name in ("api", "flower", "rabbitmq")},
-    ),
+    ({"metrics": {"enabled": True}}, METRICS),
     (
         {"metrics": {"enabled": True}, "workers": {"default": {"metricsPort": 9000}}},
-        {f"ServiceMonitor/demo-stalk-{name}" for name in ("api", "flower", "rabbitmq")}
-        | {"PodMonitor/demo-stalk-worker-default"},
+        METRICS | {"PodMonitor/demo-stalk-worker-default"},
+    ),
+    (
+        {"metrics": {"enabled": True, "rules": {"enabled": False}, "dashboard": {"enabled": False}}},
+        METRICS - {"ConfigMap/demo-stalk-dashboard", "PrometheusRule/demo-stalk-alerts"},
     ),
     ({"api": {"autoscaling": {"enabled": True}}}, {"HorizontalPodAutoscaler/demo-stalk-api"}),
 ]

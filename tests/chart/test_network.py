@@ -11,6 +11,8 @@ NEEDED = {
     ("api", "redis", 6379),
     ("beat", "rabbitmq", 5672),
     ("beat", "redis", 6379),
+    ("exporter", "rabbitmq", 5672),
+    ("exporter", "redis", 6379),
     ("flower", "rabbitmq", 5672),
     ("flower", "rabbitmq", 15672),
     ("flower", "redis", 6379),
@@ -25,13 +27,21 @@ TLS = {
     "redis": {"tls": {"enabled": True, "existingSecret": "b"}},
 }
 OVER_TLS = {5672: 5671, 15672: 15671}
-PORTS = {"api": [8000], "flower": [5555], "rabbitmq": [5671, 5672, 15671, 15672, 15692, 25672, 4369], "redis": [6379]}
+PORTS = {
+    "api": [8000],
+    "exporter": [9808],
+    "flower": [5555],
+    "rabbitmq": [5671, 5672, 15671, 15672, 15692, 25672, 4369],
+    "redis": [6379],
+}
 OPEN = {("api", 8000), ("flower", 5555)}
 """Open to everybody unless `networkPolicy.from` says to whom."""
 
 
 @pytest.mark.parametrize(
-    "values", [{"beat": {"enabled": True}}, EVERYTHING, merged(EVERYTHING, TLS)], ids=["defaults", "everything", "tls"]
+    "values",
+    [{"beat": {"enabled": True}, "metrics": {"enabled": True}}, EVERYTHING, merged(EVERYTHING, TLS)],
+    ids=["defaults", "everything", "tls"],
 )
 def test_the_pods_reach_what_they_need_and_no_more(values: Values) -> None:
     objects = render(values)
@@ -78,6 +88,28 @@ def test_prometheus_reaches_metrics_only_when_they_are_on() -> None:
     rabbitmq = policy(render({"metrics": {"enabled": True}}), "rabbitmq")["ingress"]
     assert {"from": [{"namespaceSelector": {}}], "ports": [{"protocol": "TCP", "port": 15692}]} in rabbitmq
     assert "15692" not in str(policy(render(), "rabbitmq")["ingress"])
+
+
+def test_prometheus_reaches_the_exporter() -> None:
+    peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    values = {"metrics": {"enabled": True}, "networkPolicy": {"metricsFrom": [peer]}}
+    assert policy(render(values), "exporter")["ingress"] == [
+        {"from": [peer], "ports": [{"protocol": "TCP", "port": 9808}]}
+    ]
+
+
+@pytest.mark.parametrize("name", ["api", "flower"])
+def test_prometheus_reaches_a_page_with_peers_when_it_is_named(name: str) -> None:
+    visitor, prometheus = ({"podSelector": {"matchLabels": {"app": app}}} for app in ("ingress", "prometheus"))
+    values = {name: {"networkPolicy": {"from": [visitor]}}, "networkPolicy": {"metricsFrom": [prometheus]}}
+
+    def peers(metrics: bool) -> list[Object]:
+        rules = policy(render(merged(values, {"metrics": {"enabled": metrics}})), name)["ingress"]
+        return [peer for rule in rules for peer in rule["from"]]
+
+    assert prometheus in peers(True)
+    assert prometheus not in peers(False)
+    assert all("podSelector" in peer for peer in peers(True)), "nobody else got in with it"
 
 
 def test_external_servers_are_reached_by_their_ports() -> None:

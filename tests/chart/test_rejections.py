@@ -264,6 +264,7 @@ LABELS = [
     for values, path in (
         ({"commonLabels": {"app.kubernetes.io/name": "mine"}}, "commonLabels.app.kubernetes.io/name"),
         ({"metrics": {"labels": {"helm.sh/chart": "mine"}}}, "metrics.labels.helm.sh/chart"),
+        ({"metrics": {"dashboard": {"labels": {"helm.sh/chart": "mine"}}}}, "metrics.dashboard.labels.helm.sh/chart"),
         (
             {"podDefaults": {"podLabels": {"app.kubernetes.io/part-of": "mine"}}, "workers": {"default": None}},
             "podDefaults.podLabels.app.kubernetes.io/part-of",

@@ -1,4 +1,4 @@
-"""Strict schemas of Kubernetes, KEDA and the Gateway API."""
+"""Strict schemas of Kubernetes, KEDA, the Gateway API and the Prometheus Operator."""
 
 import json
 from functools import cache

@@ -11,6 +11,7 @@ __all__ = [
     "Key",
     "Labels",
     "Manifest",
+    "MetricLabels",
     "Model",
     "Name",
     "NodePort",
@@ -26,6 +27,8 @@ Manifest = dict[str, Any]
 """A piece of Kubernetes YAML that the chart passes on."""
 Labels = dict[str, str | None]
 Annotations = dict[str, str | None]
+MetricLabels = dict[Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")], str | None]
+"""Labels of Prometheus, whose names are stricter."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 NodePort = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[int, Field(ge=1, le=2_000_000_000)]

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from chart.models.base import Key, Manifest, Model, OptionalName, Port, Positive, Whole
+from chart.models.base import Key, Manifest, MetricLabels, Model, OptionalName, Port, Positive, Whole
 from chart.models.pods import Resources, ServerPod, WholeImage
 from chart.models.services import Persistence, sizes
 from chart.models.workers import Probes
@@ -137,6 +137,9 @@ class ExternalRabbitmq(Login):
         1800, description="The broker's consumer_timeout, in seconds: no task may be longer."
     )
     management: Management = Field(Management(), description="What KEDA and Flower read.")
+    metrics_labels: MetricLabels = Field(
+        {}, description="What your Prometheus puts on the broker's own metrics, to tell it from others: for alerts."
+    )
 
 
 class RedisAuth(Model):

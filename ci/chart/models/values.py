@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from chart.models.base import Labels, Manifest, Model, Positive
+from chart.models.base import Annotations, Labels, Manifest, MetricLabels, Model, Port, Positive
 from chart.models.pods import (
     Budget,
     EnvMap,
@@ -19,7 +19,19 @@ from chart.models.services import Api, Beat, Flower, Steward, Topology, sizes
 from chart.models.workers import Autoscaling, Fallback, Pool, PoolName, Probes, exec_probe
 from stalk.settings import LogLevel
 
-__all__ = ["Celery", "Credentials", "Global", "Keda", "Metrics", "NetworkPolicy", "Toolkit", "Values"]
+__all__ = [
+    "Celery",
+    "Credentials",
+    "Dashboard",
+    "Exporter",
+    "Global",
+    "Keda",
+    "Metrics",
+    "NetworkPolicy",
+    "Rules",
+    "Toolkit",
+    "Values",
+]
 
 NameOverride = Annotated[str, Field(pattern=r"^([a-z]([-a-z0-9]*[a-z0-9])?)?$", max_length=53)]
 Module = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*(:[A-Za-z_][A-Za-z0-9_.]*)?$")]
@@ -146,12 +158,55 @@ class NetworkPolicy(Model):
     metrics_from: list[Manifest] = Field([], description="Peers that may scrape; none: any namespace.")
 
 
+class Exporter(Model):
+    """Tells what no other exporter knows."""
+
+    enabled: bool = Field(True, description="Run it: how long tasks wait, and whether broker and Redis let an app in.")
+    port: Port = Field(9808, description="Where it listens.")
+
+
+class Rules(Model):
+    """A PrometheusRule with alerts."""
+
+    enabled: bool = Field(True, description="Make it.")
+    labels: MetricLabels = Field({}, description="Labels of each alert, for Alertmanager's routes.")
+    runbook_url: str = Field(
+        "https://github.com/stalk-celery/stalk/blob/main/docs/runbooks",
+        pattern=r"^https?://\S+$",
+        description="Where the pages are that alerts point to.",
+    )
+    disabled: list[str] = Field([], description="Names of alerts to leave out.")
+    workers_start_seconds: Positive = Field(
+        300, description="How long a worker, and a node for it, may take to come from zero."
+    )
+    wait_seconds: int = Field(
+        300,
+        ge=1,
+        le=3599,
+        description="How long one task in twenty may wait for a worker; an hour is all that is told.",
+    )
+    failure_ratio: float = Field(0.1, gt=0, le=1, description="How many of the tasks that end may have failed.")
+
+
+class Dashboard(Model):
+    """A dashboard for Grafana."""
+
+    enabled: bool = Field(True, description="Make a ConfigMap with it.")
+    labels: Labels = Field({"grafana_dashboard": "1"}, description="What Grafana's sidecar selects it by.")
+    annotations: Annotations = Field({}, description="Annotations, such as `grafana_folder: Celery`.")
+
+
 class Metrics(Model):
     """Prometheus Operator."""
 
-    enabled: bool = Field(False, description="Make ServiceMonitors, and a PodMonitor for pools with a metricsPort.")
-    labels: Labels = Field({}, description="Labels by which your Prometheus selects monitors.")
+    enabled: bool = Field(
+        False, description="Make ServiceMonitors, a PodMonitor for pools with a metricsPort, and what follows."
+    )
+    labels: Labels = Field({}, description="Labels by which your Prometheus selects monitors and rules.")
     interval: str = Field("30s", pattern=r"^[0-9]+(ms|s|m|h)$", description="How often it scrapes.")
+    exporter: Exporter = Field(Exporter(), description="The exporter.")
+    rules: Rules = Field(Rules(), description="Alerts.")
+    dashboard: Dashboard = Field(Dashboard(), description="The dashboard.")
 
 
 class Values(Model):

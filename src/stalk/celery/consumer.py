@@ -13,6 +13,7 @@ from stalk.celery.heartbeat import HeartbeatFiles
 from stalk.celery.redelivery import Redeliveries
 from stalk.celery.running import RunningTasks
 from stalk.celery.shutdown import drain
+from stalk.celery.waits import Waits
 
 __all__ = ["Consumer"]
 
@@ -41,9 +42,11 @@ class Consumer(CeleryConsumer):
         self._take: Callable[[Message], object] | None = None
         self._running: RunningTasks | None = None
         self._redeliveries: Redeliveries | None = None
+        self._waits: Waits | None = None
         if isinstance(self.app.backend, RedisBackend):
             self._running = RunningTasks(self.app.conf.result_backend, self.hostname)
             self._redeliveries = Redeliveries(self, self._running, self._begin)
+            self._waits = Waits(self.app.conf.result_backend)
 
     def start(self) -> None:
         """Consume until the worker is told to stop, then finish in order.
@@ -53,6 +56,8 @@ class Consumer(CeleryConsumer):
         """
         if self._running is not None:
             self._running.start()
+        if self._waits is not None:
+            self._waits.start()
         try:
             super().start()
         except WorkerShutdown:
@@ -67,6 +72,8 @@ class Consumer(CeleryConsumer):
         super().shutdown()
         if self._running is not None:
             self._running.stop()
+        if self._waits is not None:
+            self._waits.stop()
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], object]:
         """Return what is done with each delivery."""

@@ -1,6 +1,9 @@
 """Names of what Stalk keeps in the result store beside Celery's own results."""
 
-__all__ = ["accepted_key", "revoked_key", "running_key"]
+__all__ = ["WAITS_KEY", "accepted_key", "revoked_key", "running_key"]
+
+WAITS_KEY = "stalk:waits"
+"""The hash that all workers add up in how long tasks have waited; `stalk.celery.waits` says what is in it."""
 
 
 def accepted_key(task_id: str) -> str:

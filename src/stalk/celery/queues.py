@@ -1,7 +1,7 @@
 """The queues of a Celery app that may scale to zero: quorum, dead-lettered, reachable by delayed delivery."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from amqp.exceptions import AccessRefused, NotFound, PreconditionFailed
@@ -11,6 +11,8 @@ from kombu.transport.native_delayed_delivery import (
     bind_queue_to_native_delayed_delivery_exchange,
     declare_native_delayed_delivery_exchanges_and_queues,
 )
+
+from stalk.celery.waits import DUE, due
 
 __all__ = [
     "DEAD_LETTER_EXCHANGE",
@@ -214,3 +216,16 @@ class StalkAMQP(AMQP):
         assert isinstance(made, _StalkQueues)  # noqa: S101 (queues_cls says so)
         made.delivery_limit = self.app.conf.stalk_delivery_limit
         return made
+
+    def _create_task_sender(self) -> Callable[..., Any]:
+        """Return what sends each task of the app, retries too: it writes into the message when the task may start."""
+        send: Callable[..., Any] = super()._create_task_sender()  # type: ignore[misc]
+
+        def send_stamped(producer: Any, name: str, message: Any, *args: Any, **options: Any) -> Any:
+            # Here and not where the message is made: a retry brings the headers of the first try with it.
+            stamp = {DUE: due(message.headers.get("eta"))}
+            return send(
+                producer, name, message, *args, **options | {"headers": {**options.get("headers", {}), **stamp}}
+            )
+
+        return send_stamped

@@ -20,6 +20,8 @@ class Task(CeleryTask):  # type: ignore[type-arg]
     Celery's own revoke is a broadcast to the workers of that moment: with workers at zero nobody hears it.
     """
 
+    Request = "stalk.celery.request:Request"
+
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
         """Stop a revoked task before its body runs.
 

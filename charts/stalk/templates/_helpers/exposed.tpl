@@ -113,10 +113,17 @@ spec:
   endpoints:
     - port: {{ index . 3 }}
       path: {{ index . 2 }}
-      interval: {{ $root.Values.metrics.interval }}
+      {{- include "stalk.monitorEndpoint" $root | nindent 6 }}
       {{- if gt (len .) 4 }}
       {{- index . 4 | nindent 6 }}
       {{- end }}
+{{- end -}}
+
+{{/* What every endpoint of a monitor has: how often it is read, and by which release all of it is found again. */}}
+{{- define "stalk.monitorEndpoint" -}}
+interval: {{ .Values.metrics.interval }}
+relabelings:
+  - {targetLabel: stalk_release, replacement: {{ .Release.Name | quote }}}
 {{- end -}}
 
 {{/* Keeps a pod serving while it leaves the endpoints. The native action needs no program in the image. */}}

@@ -86,10 +86,18 @@ spec:
 {{- end -}}
 {{- end -}}
 
-{{/* Ingress from anybody, or from component.networkPolicy.from (list component port). Returns JSON {items}. */}}
+{{/* Ingress from anybody, or from component.networkPolicy.from (list $ component port), and then from those who may scrape,
+     as far as they are named: not from every namespace. Returns JSON {items}. */}}
 {{- define "stalk.openIngress" -}}
-{{- $c := index . 0 -}}
-{{- include "stalk.rule" (list "from" ($c.values.networkPolicy.from | default list) (list (index . 1))) -}}
+{{- $root := index . 0 -}}
+{{- $ports := list (index . 2) -}}
+{{- $from := (index . 1).values.networkPolicy.from | default list -}}
+{{- $rules := (include "stalk.rule" (list "from" $from $ports) | fromJson).items -}}
+{{- $scrapers := $root.Values.networkPolicy.metricsFrom -}}
+{{- if and $from $root.Values.metrics.enabled $scrapers -}}
+{{- $rules = concat $rules (include "stalk.rule" (list "from" $scrapers $ports) | fromJson).items -}}
+{{- end -}}
+{{- toJson (dict "items" $rules) -}}
 {{- end -}}
 
 {{/* Ingress for Prometheus (list $ port). Returns JSON {items}. */}}

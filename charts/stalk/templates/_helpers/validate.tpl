@@ -116,6 +116,7 @@
 {{- $own := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "stalk/pool"
       "app.kubernetes.io/part-of" "app.kubernetes.io/managed-by" "app.kubernetes.io/version" "helm.sh/chart" -}}
 {{- $places := dict "commonLabels" .Values.commonLabels "metrics.labels" .Values.metrics.labels
+      "metrics.dashboard.labels" .Values.metrics.dashboard.labels
       "podDefaults.podLabels" .Values.podDefaults.podLabels -}}
 {{- range $component := list "api" "beat" "flower" "rabbitmq" "redis" "steward" "topology" -}}
 {{- $_ := set $places (printf "%s.podLabels" $component) (index $.Values $component).podLabels -}}

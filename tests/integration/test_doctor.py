@@ -156,6 +156,31 @@ def test_servers_that_cannot_be_used(service: Service, broken: dict[str, str], f
     assert found.ids == {finding}, found.text
 
 
+def test_setting_that_cannot_be_read(service: Service) -> None:
+    found = diagnose(service, *APP, BROKER_PORT="tcp://10.0.0.1:5672")
+    assert (found.code, found.ids) == (1, {"setting-invalid"})
+    assert "BROKER_PORT holds a Kubernetes service link" in found.evidence.replace(":", "", 1)
+
+
+def test_redis_that_is_full(service: Service) -> None:
+    with service.redis.client() as redis:
+        redis.config_set("maxmemory", 1)
+        try:
+            found = diagnose(service, *APP)
+        finally:
+            redis.config_set("maxmemory", 0)
+    assert found.ids == {"redis-full"}, found.text
+    assert "used memory > 'maxmemory'" in found.evidence
+    assert diagnose(service, *APP).ids == set()
+
+
+def test_app_that_cannot_be_imported_is_a_line(service: Service) -> None:
+    done = service.run("stalk", "doctor", "-A", "no.such:app")
+    assert done.returncode == 2
+    assert done.stderr.startswith("stalk doctor: -A no.such:app: ")
+    assert "Traceback" not in done.stderr
+
+
 def test_api_that_is_not_ready_says_why(service: Service) -> None:
     url = service.api()
     assert diagnose(service, *APP, "--url", url).ids == set()

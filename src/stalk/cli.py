@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_round_trip(commands)
     _add_files(commands)
     _add_doctor(commands)
+    _add_status(commands)
     return parser
 
 
@@ -112,6 +113,19 @@ def _add_doctor(commands: "Commands") -> None:
     doctor.set_defaults(run=_doctor)
 
 
+def _add_status(commands: "Commands") -> None:
+    status = commands.add_parser("status", help="pools, backlog and replicas of a release in a cluster")
+    status.add_argument("--namespace", help="of the release; else the kubeconfig's")
+    status.add_argument("--release", help="its name, where the namespace has several")
+    status.add_argument("--context", help="of the kubeconfig")
+    status.add_argument("--watch", action="store_true", help="look again until Ctrl-C")
+    status.add_argument("--interval", type=float, default=2, metavar="SECONDS", help="between two looks (default: 2)")
+    status.add_argument("--for", type=float, dest="seconds", metavar="SECONDS", help="watch that long")
+    status.add_argument("--plot", metavar="FILE", help="watch, then draw backlog and replicas, such as into out.svg")
+    status.add_argument("--json", action="store_true", help="print one JSON object a look")
+    status.set_defaults(run=_status)
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or not equals:
@@ -163,6 +177,25 @@ def _doctor(arguments: argparse.Namespace) -> int:
             arguments.namespace,
             arguments.release,
             arguments.context,
+        )
+    )
+
+
+def _status(arguments: argparse.Namespace) -> str | None:
+    from pathlib import Path
+
+    from stalk.status.command import Options, status
+
+    return status(
+        Options(
+            arguments.namespace,
+            arguments.release,
+            arguments.context,
+            arguments.watch,
+            arguments.interval,
+            arguments.seconds,
+            arguments.json,
+            arguments.plot and Path(arguments.plot),
         )
     )
 

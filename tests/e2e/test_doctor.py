@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from charting.rendering import CHART, merged
-from e2e.harness import HELM, Release, submit_many, until
+from e2e.harness import HELM, Release, submit_many, until, wait_for_all
 from integration.harness import Background
 
 pytestmark = pytest.mark.timeout(900)
@@ -141,6 +141,30 @@ def test_a_namespace_without_a_release_is_a_line(release: Release) -> None:
     assert done.returncode == 2
     assert "namespace default of context" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_status_tells_backlog_and_replicas_and_draws_them(release: Release, tmp_path: Path) -> None:
+    def status(*words: str) -> str:
+        return release.run(STALK, "status", "--namespace", release.namespace, *words)
+
+    lines = status().splitlines()
+    assert lines[0].split()[:4] == ["POOL", "QUEUES", "READY", "UNACKED"]
+    assert lines[1].split()[:10] == ["default", "test-queue", "0", "0", "0.0", "0", "0", "0", "0", "1"]
+    with release.api() as http:
+        ids = submit_many(http, 3)
+        picture = tmp_path / "status.svg"
+        *looks, last = status("--plot", str(picture), "--for", "25", "--interval", "1", "--json").splitlines()
+        wait_for_all(http, ids)
+    pools = [json.loads(look)["pools"][0] for look in looks]
+    assert max(pool["ready"] + pool["unacknowledged"] for pool in pools) == 3
+    assert max(pool["wanted"] for pool in pools) == 1
+    assert max(pool["replicas"] for pool in pools) == 1
+    assert any(pool["active"] == ["s0-rabbitmq-test-queue"] for pool in pools)
+    assert any("0 to 1" in pool["last_event"] for pool in pools)
+    assert f"drew {len(looks)} looks" in last
+    assert "<svg" in picture.read_text()
+    for key in ("rabbitmq-password", "rabbitmq-monitor-password", "redis-password"):
+        assert release.secret(key) not in "".join(looks)
 
 
 @pytest.fixture(scope="module")

@@ -167,6 +167,25 @@ def test_status_tells_backlog_and_replicas_and_draws_them(release: Release, tmp_
         assert release.secret(key) not in "".join(looks)
 
 
+def test_what_may_not_be_read_is_said(release: Release, tmp_path: Path) -> None:
+    """A user who may only look at Deployments and pods is told what is left out, and is not told that all is well."""
+    release.kubectl("create", "serviceaccount", "looker")
+    release.kubectl("create", "role", "looker", "--verb=get,list", "--resource=pods,deployments.apps")
+    release.kubectl("create", "rolebinding", "looker", "--role=looker", f"--serviceaccount={release.namespace}:looker")
+    token = release.kubectl("create", "token", "looker").strip()
+    config = json.loads(release.run("kubectl", "config", "view", "--minify", "--flatten", "-o", "json"))
+    config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": {"token": token}}]
+    file = tmp_path / "kubeconfig"
+    file.write_text(json.dumps(config))
+    said = diagnose(Release(release.name, release.namespace, str(file)))
+    assert said["exit_code"] == 2, said
+    assert {"events", "autoscalers", "ScaledObjects", "NetworkPolicies", "broker, Redis and workers"} <= {
+        each["what"] for each in said["unchecked"]
+    }
+    assert set(said["ok_links"]) == {"pods"}
+    assert token not in json.dumps(said)
+
+
 @pytest.fixture(scope="module")
 def broken(release: Release) -> Iterator[Release]:
     """Break everything in the release, and mend what would outlive the namespace."""

@@ -156,13 +156,13 @@ CATALOGUE: dict[str, Kind] = {
         "warning",
         remote_control_off=(
             "Flower and `celery inspect` show no worker, though tasks run.",
-            "A consumer of the queue does not answer remote control: worker_enable_remote_control is off, or its "
-            "control queue could not be declared.",
+            "A consumer of the queue does not answer remote control: worker_enable_remote_control is off, its "
+            "control queue could not be declared, or its pool is solo and busy.",
         ),
         events_off=(
             "Flower shows no worker, though tasks run.",
-            "The worker sends no heartbeat events: it was started with --without-heartbeat, or its events go to "
-            "another exchange.",
+            "The worker sends no heartbeat events: it was started with --without-heartbeat, its events go to "
+            "another exchange, or its pool is solo and busy.",
         ),
     ),
     **_kinds(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from stalk.doctor.catalogue import Link
@@ -21,6 +22,9 @@ __all__ = ["LIMIT_SECONDS", "Asked", "examine", "gather"]
 
 LIMIT_SECONDS = 13.0
 """For everything; the process's start and end fit into what is left to 15."""
+
+WORKERS_SECONDS = 9.0
+"""What asking workers may take: for their heartbeats, and again for those that sent none."""
 
 T = TypeVar("T")
 
@@ -56,7 +60,7 @@ def gather(target: Target, asked: Asked, deadline: float, unchecked: list[Unchec
             return None
 
     facts = Facts(target.facts)
-    broker = start(_broker_and_workers, target)
+    broker = start(_broker_and_workers, target, deadline)
     management = start(ask_management, target)
     redis = start(ask_redis, target, asked.task_id) if target.facts.results.partition(":")[2] else None
     api = start(ask_api, asked.api_url) if asked.api_url else None
@@ -76,11 +80,25 @@ def gather(target: Target, asked: Asked, deadline: float, unchecked: list[Unchec
     return facts
 
 
-def _broker_and_workers(target: Target) -> tuple[BrokerFacts, WorkerFacts | None]:
+def _broker_and_workers(target: Target, deadline: float) -> tuple[BrokerFacts, WorkerFacts | None]:
     broker = ask_broker(target)
     if broker.problem is not None:
         return broker, None
-    return broker, ask_workers(target.app, sum(broker.consumers.values()))
+    # The first worker takes a few seconds: a queue that has just been filled is not one without consumer.
+    while _waits(broker) and time.monotonic() < deadline - WORKERS_SECONDS:
+        time.sleep(1)
+        broker = ask_broker(target)
+    workers = ask_workers(target.app, sum(broker.consumers.values()))
+    if any(number > len(workers.consuming(queue)) for queue, number in broker.consumers.items()):
+        # A worker may have ended since; only a consumer that is still there hides.
+        again = ask_broker(target).consumers
+        left = {queue: min(number, again.get(queue, 0)) for queue, number in broker.consumers.items()}
+        broker = replace(broker, consumers=left)
+    return broker, workers
+
+
+def _waits(broker: BrokerFacts) -> bool:
+    return any(broker.ready.get(queue) and not number for queue, number in broker.consumers.items())
 
 
 def seen(facts: Facts, asked: Asked) -> dict[Link, str]:

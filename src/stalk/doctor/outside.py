@@ -21,6 +21,7 @@ from stalk.doctor.sources.kubernetes import Kubernetes, NoCluster
 __all__ = ["examine_release"]
 
 OBJECTS_SECONDS = 5.0
+LINK_OF: dict[str, Link] = {"autoscalers": "HPA", "Services": "API", "Secrets": "scaler", "ScaledObjects": "scaler"}
 SERVERS: tuple[Link, ...] = ("API", "exchange", "queue", "worker", "result")
 
 
@@ -37,6 +38,8 @@ def examine_release(kubernetes: Kubernetes, release: str | None, asked: Asked, b
     unchecked: list[Unchecked] = []
     if cluster.operators is None and cluster.scaled_objects:
         unchecked.append(Unchecked(("scaler",), "KEDA's operator", "its Deployment may not be listed"))
+    for what, why in kubernetes.refused.items():
+        unchecked.append(Unchecked((LINK_OF.get(what, "pods"),), what, why, f"kubectl auth can-i list {what.lower()}"))
     secrets = Secrets(kubernetes)
     facts, target = None, None
     with Forwards(kubernetes.context, kubernetes.namespace) as forwards:
@@ -51,6 +54,9 @@ def examine_release(kubernetes: Kubernetes, release: str | None, asked: Asked, b
             unchecked.append(Unchecked(SERVERS, "broker, Redis and workers", why, _inside(cluster)))
     findings = list(_findings(cluster, facts))
     said = ({} if facts is None else seen(facts, asked)) | _seen(cluster)
+    for what in ("autoscalers", "ScaledObjects"):
+        if what in kubernetes.refused:
+            del said[LINK_OF[what]]
     redact = Redactor(
         {*secrets.values, *(target.secrets if target else ())},
         {*_names(cluster), *(target.public if target else ())},

@@ -43,6 +43,8 @@ class Kubernetes:
         except (ConfigException, OSError) as error:
             raise NoCluster(f"no kubeconfig that can be used: {error}") from error
         self._error = client.ApiException
+        self.refused: dict[str, str] = {}
+        """What may not be listed, and why."""
         self.context = context or str(current["name"])
         chosen = next((each for each in contexts if each["name"] == self.context), current)
         self.namespace = namespace or str(chosen["context"].get("namespace") or "default")
@@ -106,16 +108,12 @@ class Kubernetes:
         asked: dict[str, Running[Any]] = {
             "deployments": start(lambda: self.items(f"{apps}/deployments", labelSelector=selector)),
             "pods": start(lambda: self.items(f"{core}/pods", labelSelector=selector)),
-            "replica_sets": start(lambda: self.items(f"{apps}/replicasets", labelSelector=selector)),
-            "services": start(lambda: self.items(f"{core}/services")),
-            "events": start(lambda: self._or_empty(lambda: self.items(f"{core}/events", limit=EVENTS))),
-            "autoscalers": start(
-                lambda: self.items(f"/apis/autoscaling/v2{space}/horizontalpodautoscalers"),
-            ),
-            "scaled_objects": start(lambda: self._or_none(lambda: self.items(f"{self._keda()}/scaledobjects"))),
-            "policies": start(
-                lambda: self._or_empty(lambda: self.items(f"/apis/networking.k8s.io/v1{space}/networkpolicies"))
-            ),
+            "replica_sets": self._wanted("ReplicaSets", f"{apps}/replicasets", labelSelector=selector),
+            "services": self._wanted("Services", f"{core}/services"),
+            "events": self._wanted("events", f"{core}/events", limit=EVENTS),
+            "autoscalers": self._wanted("autoscalers", f"/apis/autoscaling/v2{space}/horizontalpodautoscalers"),
+            "policies": self._wanted("NetworkPolicies", f"/apis/networking.k8s.io/v1{space}/networkpolicies"),
+            "scaled_objects": start(self._scaled_objects),
             "operators": start(self._operators),
         }
         found: dict[str, Any] = {name: each.result(deadline) for name, each in asked.items()}
@@ -131,14 +129,23 @@ class Kubernetes:
                 each for each in cluster.scaled_objects if each["spec"]["scaleTargetRef"]["name"] in own
             ]
         cluster.autoscalers = [each for each in cluster.autoscalers if each["spec"]["scaleTargetRef"]["name"] in own]
-        scaled = {each["spec"]["scaleTargetRef"]["name"] for each in cluster.autoscalers}
-        # What Helm renders for a pool of mode none has replicas in its last-applied manifest, and no autoscaler.
-        cluster.wants_keda = any(name_of(each) not in scaled for each in cluster.workers())
+        if cluster.scaled_objects is None:
+            # The chart makes the scaler's Secret for a release that KEDA scales, and for no other.
+            scaler = f"{selector},app.kubernetes.io/component=scaler"
+            secrets = self._wanted("Secrets", f"{core}/secrets", labelSelector=scaler).result(deadline)
+            cluster.wants_keda = bool(secrets)
         cluster.last_lines = self._last_lines(cluster, deadline)
         return cluster
 
     def _keda(self) -> str:
         return f"/apis/keda.sh/v1alpha1/namespaces/{self.namespace}"
+
+    def _scaled_objects(self) -> list[Json] | None:
+        try:
+            return self._or_none(lambda: self.items(f"{self._keda()}/scaledobjects"))
+        except NoCluster as error:
+            self.refused["ScaledObjects"] = str(error)
+            return []
 
     def _operators(self) -> list[Json] | None:
         try:
@@ -176,9 +183,14 @@ class Kubernetes:
         except LookupError:
             return None
 
-    def _or_empty(self, read: Callable[[], list[Json]]) -> list[Json]:
-        """Return a list, empty for one that may not be read: others still say something."""
-        try:
-            return read()
-        except (NoCluster, LookupError):
-            return []
+    def _wanted(self, what: str, path: str, **query: Any) -> Running[list[Json]]:
+        """Read a list that others can do without; what may not be read is noted in `refused`."""
+
+        def read() -> list[Json]:
+            try:
+                return self.items(path, **query)
+            except (NoCluster, LookupError) as error:
+                self.refused[what] = str(error)
+                return []
+
+        return start(read)

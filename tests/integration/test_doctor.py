@@ -1,6 +1,7 @@
 """`stalk doctor` on a real broker and Redis: nothing to say of what is well, and the name of what a test breaks."""
 
 import json
+import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +155,21 @@ def test_servers_that_cannot_be_used(service: Service, broken: dict[str, str], f
     found = diagnose(service, *APP, **broken)
     assert found.code == 1
     assert found.ids == {finding}, found.text
+
+
+def test_frozen_servers_are_told_in_time(service: Service) -> None:
+    service.broker.pause()
+    service.redis.pause()
+    began = time.monotonic()
+    try:
+        found = diagnose(service, *APP)
+        took = time.monotonic() - began
+    finally:
+        service.broker.resume()
+        service.redis.resume()
+    assert took < 15
+    assert found.ids == {"broker-unreachable", "redis-unreachable", "management-unreachable"}, found.text
+    assert {each["what"] for each in found.said["unchecked"]} == {"queues and workers"}
 
 
 def test_setting_that_cannot_be_read(service: Service) -> None:

@@ -54,7 +54,7 @@ lint: setup ## ruff, mypy, and whether the chart's generated files are fresh
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
 	$(PYTHON) ci/chart check
-	$(PYTHON) ci/docs check
+	$(PYTHON) ci/troubleshooting check
 
 .PHONY: fmt
 fmt: setup ## format, and mend what ruff can

@@ -1,7 +1,7 @@
 """Celery's consumer, kept from what would cost a task, a worker, or a second run of the same task."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from celery.backends.redis import RedisBackend
 from celery.exceptions import WorkerShutdown
@@ -21,6 +21,14 @@ log = get_logger(__name__)
 
 class Consumer(CeleryConsumer):
     """The consumer that `worker_consumer` names."""
+
+    class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc, valid-type]
+        """Celery's steps, with delayed delivery declared only where it is missing."""
+
+        default_steps: ClassVar = [
+            "stalk.celery.delayed_delivery:DelayedDelivery" if step.endswith(":DelayedDelivery") else step
+            for step in CeleryConsumer.Blueprint.default_steps
+        ]
 
     consuming = False
     """The event loop turns with a connection that tasks are delivered on."""

@@ -29,9 +29,18 @@
 {{- .values.interruptible | ternary (int .values.softShutdownSeconds) (int $longest) -}}
 {{- end -}}
 
-{{/* A worker's environment (list $ pool): the app's, and its time to stop. Returns JSON. */}}
+{{/* The app's environment with the workers' login. Returns JSON. */}}
+{{- define "stalk.workerConnectionEnv" -}}
+{{- $env := include "stalk.connectionEnv" . | fromJson -}}
+{{- $login := include "stalk.workerLogin" . | fromJson -}}
+{{- $_ := set $env "BROKER_USER" (include "stalk.envValue" $login.username | fromJson) -}}
+{{- $_ := set $env "BROKER_PASSWORD" (include "stalk.envValue" $login.password | fromJson) -}}
+{{- toJson $env -}}
+{{- end -}}
+
+{{/* A worker's environment (list $ pool): that, and its time to stop. Returns JSON. */}}
 {{- define "stalk.workerEnv" -}}
-{{- $env := include "stalk.connectionEnv" (index . 0) | fromJson -}}
+{{- $env := include "stalk.workerConnectionEnv" (index . 0) | fromJson -}}
 {{- toJson (merge (dict "SHUTDOWN_SECONDS" (include "stalk.shutdownSeconds" (index . 1))) $env) -}}
 {{- end -}}
 

@@ -61,6 +61,8 @@ class _Asker:
                 channel.exchange_declare(name, "topic", passive=True)
             except NotFound:
                 return False
+            except AccessRefused:
+                return True  # it may not be looked at, which is not to say that it is missing
             return True
 
     def difference(self, declare: Any) -> str:
@@ -95,7 +97,10 @@ def _look(asker: _Asker, target: Target) -> BrokerFacts:
         )
         if answer:
             inequivalent[name] = answer
-        dead = asker.queue(dead_letter_queue_name(name))
+        try:
+            dead = asker.queue(dead_letter_queue_name(name))
+        except AccessRefused:
+            dead = None  # a worker's user has no right to dead letters
         if dead is not None:
             ready[dead_letter_queue_name(name)] = dead[0]
     exchanges = sorted({exchange for exchange, _ in target.facts.queues.values()})

@@ -1,11 +1,11 @@
-"""`python ci/docs generate`: write the pages that come from the code; `check`: tell which are stale."""
+"""`python ci/troubleshooting generate`: write docs/troubleshooting.md; `check`: tell whether it is stale."""
 
 import sys
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).parent.parent)
 
-from docs.troubleshooting import PAGE, page  # noqa: E402
+from troubleshooting.page import PAGE, page  # noqa: E402
 
 __all__ = ["main"]
 
@@ -17,8 +17,8 @@ def main(words: list[str]) -> str | None:
         return None
     if words == ["check"]:
         fresh = PAGE.is_file() and PAGE.read_text(encoding="utf-8") == page()
-        return None if fresh else f"docs/{PAGE.name} is stale; run: python ci/docs generate"
-    return "usage: python ci/docs {generate|check}"
+        return None if fresh else f"docs/{PAGE.name} is stale; run: python ci/troubleshooting generate"
+    return "usage: python ci/troubleshooting {generate|check}"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def page() -> str:
 
 
 def _lines() -> Iterator[str]:
-    yield "<!-- Written by `python ci/docs generate` from src/stalk/doctor/catalogue.py. -->"
+    yield "<!-- Written by `python ci/troubleshooting generate` from src/stalk/doctor/catalogue.py. -->"
     yield "# Troubleshooting"
     yield ""
     yield "What [`stalk doctor`](doctor.md) can find, in the order of a task's way. It prints the same words, with what"

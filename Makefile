@@ -54,6 +54,7 @@ lint: setup ## ruff, mypy, and whether the chart's generated files are fresh
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
 	$(PYTHON) ci/chart check
+	$(PYTHON) ci/troubleshooting check
 
 .PHONY: scan
 scan: setup ## what a security scanner finds in the chart and the image, unless ci/scan explains it

@@ -19,7 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.more = more
     if more and arguments.command != "flower":
         parser.error(f"unrecognized arguments: {' '.join(more)}")
-    problem: str | None = arguments.run(arguments)
+    problem: str | int | None = arguments.run(arguments)
+    if isinstance(problem, int):  # a command whose answer is its exit code has printed it
+        return problem
     if problem is not None:
         print(f"stalk {arguments.command}: {problem}", file=sys.stderr)
         return 1
@@ -50,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_round_trip(commands)
     _add_steward(commands)
     _add_files(commands)
+    _add_doctor(commands)
+    _add_status(commands)
     return parser
 
 
@@ -140,6 +144,35 @@ def _add_files(commands: "Commands") -> None:
         command.set_defaults(run=run)
 
 
+def _add_doctor(commands: "Commands") -> None:
+    doctor = commands.add_parser("doctor", help="walk the way of a task, and say what is broken and what mends it")
+    doctor.add_argument("-A", "--app", metavar="MODULE:ATTR", help="the Celery app that sends; else the environment")
+    doctor.add_argument("-q", "--queue", action="append", default=[], metavar="NAME", help="look at this queue")
+    doctor.add_argument("--task-id", metavar="ID", help="a task that somebody waits for")
+    doctor.add_argument("--url", help="of the API, for example http://localhost:8000")
+    for name, about in (
+        ("--namespace", "of a release in a cluster, looked at with this machine's kubeconfig"),
+        ("--release", "its name, where the namespace has several"),
+        ("--context", "of the kubeconfig"),
+    ):
+        doctor.add_argument(name, help=about)
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    doctor.set_defaults(run=_doctor)
+
+
+def _add_status(commands: "Commands") -> None:
+    status = commands.add_parser("status", help="pools, backlog and replicas of a release in a cluster")
+    status.add_argument("--namespace", help="of the release; else the kubeconfig's")
+    status.add_argument("--release", help="its name, where the namespace has several")
+    status.add_argument("--context", help="of the kubeconfig")
+    status.add_argument("--watch", action="store_true", help="look again until Ctrl-C")
+    status.add_argument("--interval", type=float, default=2, metavar="SECONDS", help="between two looks (default: 2)")
+    status.add_argument("--for", type=float, dest="seconds", metavar="SECONDS", help="watch that long")
+    status.add_argument("--plot", metavar="FILE", help="watch, then draw backlog and replicas, such as into out.svg")
+    status.add_argument("--json", action="store_true", help="print one JSON object a look")
+    status.set_defaults(run=_status)
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or not equals:
@@ -206,6 +239,42 @@ def _round_trip(arguments: argparse.Namespace) -> str | None:
     from stalk.round_trip import round_trip
 
     return round_trip(arguments.url, arguments.timeout)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from stalk.doctor.command import Options, doctor
+
+    return doctor(
+        Options(
+            arguments.app,
+            arguments.queue,
+            arguments.task_id,
+            arguments.url,
+            arguments.json,
+            arguments.namespace,
+            arguments.release,
+            arguments.context,
+        )
+    )
+
+
+def _status(arguments: argparse.Namespace) -> str | None:
+    from pathlib import Path
+
+    from stalk.status.command import Options, status
+
+    return status(
+        Options(
+            arguments.namespace,
+            arguments.release,
+            arguments.context,
+            arguments.watch,
+            arguments.interval,
+            arguments.seconds,
+            arguments.json,
+            arguments.plot and Path(arguments.plot),
+        )
+    )
 
 
 def _steward(arguments: argparse.Namespace) -> str | None:

@@ -1,0 +1,1 @@
+"""docs/troubleshooting.md, which is written from the code."""

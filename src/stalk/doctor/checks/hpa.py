@@ -1,0 +1,69 @@
+"""The HorizontalPodAutoscaler: can it read its metric, is it alone, and has it room?"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from stalk.doctor.cluster import Cluster, Json, name_of
+from stalk.doctor.findings import Finding
+
+__all__ = ["check"]
+
+
+def check(cluster: Cluster, backlog: Mapping[str, int]) -> Iterator[Finding]:
+    """Judge the autoscalers.
+
+    Args:
+        cluster: what Kubernetes says.
+        backlog: ready messages of each queue, for what stands at its maximum.
+    """
+    targets = defaultdict(list)
+    for hpa in cluster.autoscalers:
+        reference = hpa["spec"]["scaleTargetRef"]
+        targets[(reference["kind"], reference["name"])].append(hpa)
+    for (kind, name), found in sorted(targets.items()):
+        names = sorted(map(name_of, found))
+        if len(names) > 1:
+            foreign = [each for each in names if not each.startswith("keda-hpa-")] or names[1:]
+            yield Finding(
+                "hpa-conflict",
+                f"{', '.join(names)} all scale {kind} {name}",
+                f"kubectl -n {cluster.namespace} delete hpa {foreign[0]}",
+            )
+        for hpa in found:
+            yield from _one(cluster, hpa, backlog)
+
+
+def _one(cluster: Cluster, hpa: Json, backlog: Mapping[str, int]) -> Iterator[Finding]:
+    conditions = {each["type"]: each for each in (hpa.get("status") or {}).get("conditions") or ()}
+    active = conditions.get("ScalingActive", {})
+    describe = f"kubectl -n {cluster.namespace} describe hpa {name_of(hpa)}"
+    if active.get("status") == "False" and active.get("reason") != "ScalingDisabled":
+        message = str(active.get("message", ""))
+        if "missing request for" in message:
+            yield Finding(
+                "hpa-no-cpu-request",
+                f"{name_of(hpa)}: {message}",
+                "resources: {requests: {cpu: 100m}}   # of the component, and of each of its sidecars, in values.yaml",
+            )
+        elif active.get("reason") == "AmbiguousSelector":
+            yield Finding("hpa-conflict", f"{name_of(hpa)}: {message}", f"kubectl -n {cluster.namespace} get hpa")
+        else:
+            yield Finding("hpa-unknown-metric", f"{name_of(hpa)}: {active.get('reason')}: {message}", describe)
+    status, maximum = hpa.get("status") or {}, int(hpa["spec"]["maxReplicas"])
+    limited = conditions.get("ScalingLimited", {})
+    wants_more = limited.get("status") == "True" and limited.get("reason") == "TooManyReplicas"
+    queues = cluster.queues_of(hpa["spec"]["scaleTargetRef"]["name"])
+    waiting = {queue: backlog[queue] for queue in queues if backlog.get(queue)}
+    if (
+        int(status.get("currentReplicas") or 0) >= maximum
+        and (wants_more or not conditions)
+        and (waiting or not queues)
+    ):
+        waits = ", ".join(f"{queue}: {number} ready" for queue, number in waiting.items()) or str(
+            limited.get("message")
+        )
+        yield Finding(
+            "hpa-at-max",
+            f"{hpa['spec']['scaleTargetRef']['name']} runs {maximum} of {maximum} replicas; {waits}",
+            f"autoscaling: {{max: {maximum * 2}}}   # of the pool in values.yaml, if the nodes and the broker bear it",
+        )

@@ -1,0 +1,162 @@
+"""KEDA: is it there, does it look here, and what does it say of the ScaledObjects?"""
+
+from collections.abc import Iterator, Mapping
+
+from stalk.doctor.cluster import Cluster, Json, name_of
+from stalk.doctor.findings import Finding
+
+__all__ = ["check"]
+
+OLDEST = (2, 18)
+INSTALL = (
+    "helm upgrade --install keda keda --repo https://kedacore.github.io/charts --namespace keda --create-namespace"
+)
+SETTLE_SECONDS = 60
+PAUSED = "autoscaling.keda.sh/paused"
+
+
+def check(cluster: Cluster, unacknowledged: Mapping[str, int]) -> Iterator[Finding]:
+    """Judge KEDA itself, then each ScaledObject.
+
+    Args:
+        cluster: what Kubernetes says.
+        unacknowledged: messages of each queue that a worker holds.
+    """
+    if cluster.scaled_objects is None:
+        if cluster.wants_keda:
+            yield Finding("keda-absent", "the API server knows no kind ScaledObject (keda.sh/v1alpha1)", INSTALL)
+        return
+    if not cluster.scaled_objects:
+        return
+    yield from _operator(cluster)
+    for each in cluster.scaled_objects:
+        yield from _scaled_object(cluster, each)
+        yield from _never_zero(cluster, each, unacknowledged)
+
+
+def _operator(cluster: Cluster) -> Iterator[Finding]:
+    if cluster.operators is None:
+        return
+    if not cluster.operators:
+        yield Finding("keda-absent", "no Deployment of keda-operator in any namespace", INSTALL)
+    for operator in cluster.operators:
+        where = f"{operator['metadata']['namespace']}/{name_of(operator)}"
+        namespace = operator["metadata"]["namespace"]
+        if not (operator.get("status") or {}).get("readyReplicas"):
+            yield Finding(
+                "keda-down",
+                f"{where} has no ready pod",
+                f"kubectl -n {namespace} describe pods -l app={name_of(operator)}",
+            )
+        version = _version(operator)
+        if version and version < OLDEST:
+            yield Finding("keda-old", f"{where} is KEDA {'.'.join(map(str, version))}", INSTALL)
+        watched = _watched(operator)
+        if watched and cluster.namespace not in watched:
+            yield Finding(
+                "keda-not-watching",
+                f"{where} has WATCH_NAMESPACE={','.join(watched)}; the release is in {cluster.namespace}",
+                f"{INSTALL} --reuse-values --set watchNamespace=''",
+            )
+
+
+def _version(operator: Json) -> tuple[int, ...]:
+    """Return major and minor of a KEDA operator, from its label or else from its image; empty if neither says it."""
+    label = str((operator["metadata"].get("labels") or {}).get("app.kubernetes.io/version", ""))
+    image = str(operator["spec"]["template"]["spec"]["containers"][0].get("image", "")).partition("@")[0]
+    for text in (label, image.rpartition(":")[2]):
+        parts = text.removeprefix("v").split(".")
+        if len(parts) > 1 and parts[0].isdigit() and parts[1].isdigit():
+            return int(parts[0]), int(parts[1])
+    return ()
+
+
+def _watched(operator: Json) -> list[str]:
+    for container in operator["spec"]["template"]["spec"]["containers"]:
+        for variable in container.get("env") or ():
+            if variable["name"] == "WATCH_NAMESPACE" and variable.get("value"):
+                return [name.strip() for name in str(variable["value"]).split(",")]
+    return []
+
+
+def _scaled_object(cluster: Cluster, each: Json) -> Iterator[Finding]:
+    name, annotations = name_of(each), each["metadata"].get("annotations") or {}
+    conditions = {one["type"]: one for one in (each.get("status") or {}).get("conditions") or ()}
+    describe = f"kubectl -n {cluster.namespace} describe scaledobject {name}"
+    paused = [key for key, value in annotations.items() if key.startswith(PAUSED) and str(value).lower() != "false"]
+    if paused or conditions.get("Paused", {}).get("status") == "True":
+        said = ", ".join(f"{key}: {annotations[key]}" for key in paused) or conditions["Paused"].get("message", "")
+        yield Finding(
+            "scaledobject-paused",
+            f"ScaledObject {name}: {said}",
+            "autoscaling: {paused: false, pausedReplicas: null}   # of the pool in values.yaml; or kubectl -n "
+            f"{cluster.namespace} annotate scaledobject {name} {(paused or [PAUSED])[0]}-",
+        )
+    ready = conditions.get("Ready", {})
+    age = cluster.age(each["metadata"].get("creationTimestamp")) or 0
+    if not conditions and age > SETTLE_SECONDS and not any(_watched(one) for one in cluster.operators or ()):
+        yield Finding(
+            "keda-not-watching", f"ScaledObject {name} is {age:.0f} s old and KEDA has written no status", describe
+        )
+    if ready.get("status") == "False" and not paused:
+        message = f"{ready.get('reason')}: {ready.get('message')}"
+        events = [str(one.get("message", "")) for one in cluster.events_of(each) if one.get("type") == "Warning"]
+        said = next((one for one in reversed(events) if "404" in one or "NOT_FOUND" in one), "")
+        if said or "404" in message or "NOT_FOUND" in message:
+            queues = ", ".join(_queues(each))
+            yield Finding(
+                "scaler-missing-queue",
+                f"ScaledObject {name} reads {queues}: {said or message}",
+                f"stalk topology {' '.join(f'--queue {queue}' for queue in _queues(each))}   # or helm upgrade: its "
+                "topology Job declares them",
+            )
+        else:
+            latest = f"; {events[-1]}" if events else ""
+            yield Finding("scaledobject-not-ready", f"ScaledObject {name}: {message}{latest}", describe)
+    if conditions.get("Fallback", {}).get("status") == "True":
+        yield Finding(
+            "scaledobject-fallback", f"ScaledObject {name}: {conditions['Fallback'].get('message', '')}", describe
+        )
+
+
+def _queues(scaled_object: Json) -> list[str]:
+    triggers = scaled_object["spec"].get("triggers") or ()
+    return [one["metadata"]["queueName"] for one in triggers if one.get("type") == "rabbitmq"]
+
+
+def _never_zero(cluster: Cluster, each: Json, unacknowledged: Mapping[str, int]) -> Iterator[Finding]:
+    """Name what keeps a pool from zero that shall go there, though its queues have nothing to do."""
+    spec, status = each["spec"], each.get("status") or {}
+    replicas = cluster.replicas(spec["scaleTargetRef"]["name"])
+    if not replicas or any(cluster.backlog.get(queue) for queue in _queues(each)):
+        return
+    minimum = int(spec.get("minReplicaCount") or 0)
+    idle_for = cluster.age(status.get("lastActiveTime"))
+    cooldown = int(spec.get("cooldownPeriod") or 300)
+    active: Json = next((one for one in status.get("conditions") or () if one["type"] == "Active"), {})
+    reasons = []
+    held = {queue: unacknowledged[queue] for queue in _queues(each) if unacknowledged.get(queue)}
+    others = [one["type"] for one in spec.get("triggers") or () if one["type"] not in ("rabbitmq", "cpu", "memory")]
+    if minimum and "idleReplicaCount" not in spec:
+        reasons.append(f"minReplicaCount is {minimum}")
+    if held and cluster.running == 0:
+        reasons += [
+            f"{number} messages of {queue} are not acknowledged, and no task runs" for queue, number in held.items()
+        ]
+    if active.get("status") == "True" and not held and others:
+        reasons.append(f"a trigger is active, and it has others than queues: {', '.join(others)}")
+    if (
+        active.get("status") == "False"
+        and idle_for is not None
+        and idle_for > cooldown + SETTLE_SECONDS
+        and not minimum
+    ):
+        reasons.append(f"it has been inactive for {idle_for:.0f} s, longer than the cooldown of {cooldown} s")
+    if reasons:
+        yield Finding(
+            "never-zero",
+            f"{spec['scaleTargetRef']['name']} has {replicas} replicas and an empty queue: {'; '.join(reasons)}",
+            "autoscaling: {min: 0}   # of the pool in values.yaml"
+            if minimum
+            else f"kubectl -n {cluster.namespace} describe scaledobject {name_of(each)}",
+        )

@@ -1,0 +1,147 @@
+"""The pods: do they come up, and stay up?"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from stalk.doctor.cluster import Cluster, Json, name_of
+from stalk.doctor.findings import Finding
+
+__all__ = ["check"]
+
+PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
+CONFIG = {"CreateContainerConfigError", "CreateContainerError"}
+STUCK_SECONDS = 60
+"""How long after its grace period an object may still be there."""
+
+
+def check(cluster: Cluster) -> Iterator[Finding]:
+    """Judge pods, what makes them, and what does not go away. One finding an owner and kind, not one a pod."""
+    told: set[tuple[str, str]] = set()
+    for pod in cluster.pods:
+        for finding in _pod(cluster, pod):
+            key = (finding.id, _owner(pod))
+            if key not in told:
+                told.add(key)
+                yield finding
+    yield from _refused(cluster)
+    yield from _stuck(cluster)
+
+
+def _pod(cluster: Cluster, pod: Json) -> Iterator[Finding]:
+    name, kubectl = name_of(pod), f"kubectl -n {cluster.namespace}"
+    status = pod.get("status") or {}
+    for condition in status.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            yield Finding(
+                "pod-pending",
+                f"pod {name}: {condition.get('message') or condition.get('reason')}",
+                f"{kubectl} describe pod {name}; kubectl describe nodes   # resources, nodeSelector, tolerations in "
+                "values.yaml",
+            )
+    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    for each in containers:
+        waiting = (each.get("state") or {}).get("waiting") or {}
+        reason, message = str(waiting.get("reason", "")), str(waiting.get("message", ""))
+        container = f"container {each['name']} of pod {name}"
+        if reason in PULL:
+            yield Finding(
+                "image-pull",
+                f"{container} wants {each.get('image')}: {message or reason}",
+                "image: {registry: …, repository: …, tag: …}   # values.yaml; a private one: global.imagePullSecrets",
+            )
+        elif reason in CONFIG:
+            yield Finding("pod-config", f"{container}: {message or reason}", f"{kubectl} describe pod {name}")
+        killed = _oom(each)
+        if killed:
+            yield Finding(
+                "oom-killed",
+                f"{container} was killed for memory ({_limit(pod, each['name'])}), {each.get('restartCount', 0)} "
+                "restarts",
+                "resources: {limits: {memory: …}}   # of the pool in values.yaml; or a lower concurrency",
+            )
+        elif _crashes(each):
+            line = cluster.last_lines.get((name, each["name"]), "") or "no log"
+            code = _last_state(each).get("exitCode", "?")
+            yield Finding(
+                "crash-loop",
+                f"{container} ended with exit code {code}, {each.get('restartCount', 0)} restarts; last line: {line}",
+                f"{kubectl} logs {name} -c {each['name']} --previous",
+            )
+    yield from _probes(cluster, pod, containers)
+
+
+def _oom(status: Json) -> bool:
+    states = [*(status.get("state") or {}).values(), *(status.get("lastState") or {}).values()]
+    return any(isinstance(each, dict) and each.get("reason") == "OOMKilled" for each in states)
+
+
+def _last_state(status: Json) -> Json:
+    states = (status.get("state") or {}), (status.get("lastState") or {})
+    return next((each["terminated"] for each in states if "terminated" in each), {})
+
+
+def _crashes(status: Json) -> bool:
+    waiting = (status.get("state") or {}).get("waiting") or {}
+    terminated = (status.get("state") or {}).get("terminated") or {}
+    failed = bool(terminated.get("exitCode")) or bool(_last_state(status).get("exitCode"))
+    return waiting.get("reason") == "CrashLoopBackOff" or (failed and int(status.get("restartCount") or 0) > 1)
+
+
+def _limit(pod: Json, container: str) -> str:
+    spec = pod.get("spec") or {}
+    every = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    one: Json = next((each for each in every if each["name"] == container), {})
+    limit = ((one.get("resources") or {}).get("limits") or {}).get("memory")
+    return f"limit {limit}" if limit else "no limit of its own"
+
+
+def _probes(cluster: Cluster, pod: Json, containers: list[Any]) -> Iterator[Finding]:
+    """Find probes that fail in a container that runs and is not ready, or was killed for it."""
+    running = [each for each in containers if "running" in (each.get("state") or {})]
+    if not any(not each.get("ready") for each in running) or pod["metadata"].get("deletionTimestamp"):
+        return
+    for event in cluster.events_of(pod):
+        if event.get("reason") == "Unhealthy" and not _is_startup_of_late(event):
+            yield Finding(
+                "probe-failing",
+                f"pod {name_of(pod)}: {event.get('message', '').strip()} ({event.get('count') or 1} times)",
+                f"kubectl -n {cluster.namespace} logs {name_of(pod)} --tail=20",
+            )
+            return
+
+
+def _is_startup_of_late(event: Json) -> bool:
+    """A startup probe fails while a container starts; that is what it is for."""
+    return str(event.get("message", "")).startswith("Startup") and int(event.get("count") or 1) < 30
+
+
+def _owner(pod: Json) -> str:
+    owners = pod["metadata"].get("ownerReferences") or [{"name": name_of(pod)}]
+    return str(owners[0]["name"])
+
+
+def _refused(cluster: Cluster) -> Iterator[Finding]:
+    for replica_set in cluster.replica_sets:
+        for condition in (replica_set.get("status") or {}).get("conditions") or ():
+            if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+                yield Finding(
+                    "pod-refused",
+                    f"{name_of(replica_set)}: {condition.get('message') or condition.get('reason')}",
+                    f"kubectl -n {cluster.namespace} get resourcequotas,limitranges; "
+                    f"kubectl get namespace {cluster.namespace} --show-labels",
+                )
+
+
+def _stuck(cluster: Cluster) -> Iterator[Finding]:
+    for kind, each in cluster.objects():
+        metadata = each["metadata"]
+        finalizers = metadata.get("finalizers")
+        gone_for = cluster.age(metadata.get("deletionTimestamp"))
+        if finalizers and gone_for is not None and gone_for > STUCK_SECONDS:
+            name = name_of(each)
+            yield Finding(
+                "stuck-finalizer",
+                f"{kind} {name} is being deleted for {gone_for:.0f} s; finalizers: {', '.join(finalizers)}",
+                f"kubectl -n keda get pods   # KEDA must run to let go; it is gone for good: kubectl -n "
+                f'{cluster.namespace} patch {kind} {name} --type merge -p \'{{"metadata": {{"finalizers": null}}}}\'',
+            )

@@ -1,0 +1,43 @@
+"""The environments of API and workers, side by side: do they mean the same servers and queues?"""
+
+from collections.abc import Iterator
+
+from stalk.doctor.cluster import Cluster, Json, component, environment, name_of, queues_of_worker
+from stalk.doctor.findings import Finding
+
+__all__ = ["check"]
+
+DEFAULTS = {"BROKER_VHOST": "/", "REDIS_DB": "0", "BROKER_HOST": "localhost", "REDIS_HOST": "localhost"}
+DIFFERENT = (
+    ("vhost-differs", ("BROKER_HOST", "BROKER_PORT", "BROKER_VHOST")),
+    ("redis-differs", ("REDIS_HOST", "REDIS_PORT", "REDIS_DB")),
+)
+
+
+def check(cluster: Cluster) -> Iterator[Finding]:
+    """Judge each worker pool beside the API."""
+    api = next((each for each in cluster.deployments if component(each) == "api"), None)
+    if api is None:
+        return
+    for worker in cluster.workers():
+        for finding, names in DIFFERENT:
+            for name in names:
+                ours, theirs = _value(api, name), _value(worker, name)
+                if ours != theirs and isinstance(ours, str) and isinstance(theirs, str):
+                    yield Finding(
+                        finding,
+                        f"{name} is {ours or 'unset'} in {name_of(api)}, and {theirs or 'unset'} in {name_of(worker)}",
+                        f"extraEnv: {{{name}: {ours!r}}}   # values.yaml: for all, or for neither api nor the pool",
+                    )
+    sends = _value(api, "TASK_QUEUE")
+    consumed = [queue for worker in cluster.workers() for queue in queues_of_worker(worker)]
+    if isinstance(sends, str) and sends and sends not in consumed:
+        yield Finding(
+            "queue-differs",
+            f"TASK_QUEUE is {sends} in {name_of(api)}; the pools consume {', '.join(consumed)}",
+            f"workers: {{default: {{queues: [{sends}]}}}}   # values.yaml",
+        )
+
+
+def _value(deployment: Json, name: str) -> str | tuple[str, str]:
+    return environment(deployment).get(name, DEFAULTS.get(name, ""))

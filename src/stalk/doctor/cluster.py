@@ -1,0 +1,115 @@
+"""What Kubernetes says of one release, as plain objects: those that `kubectl get -o json` prints."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+__all__ = ["Cluster", "Json", "environment", "name_of", "queues_of_worker"]
+
+Json = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Cluster:
+    """The objects of one release in one namespace."""
+
+    namespace: str
+    now: datetime
+    release: str = ""
+    pods: Sequence[Json] = ()
+    deployments: Sequence[Json] = ()
+    replica_sets: Sequence[Json] = ()
+    services: Sequence[Json] = ()
+    events: Sequence[Json] = ()
+    """Of the whole namespace."""
+    autoscalers: Sequence[Json] = ()
+    """Of the whole namespace: what conflicts with the release's own may be anybody's."""
+    scaled_objects: Sequence[Json] | None = ()
+    """None: the API server does not know the kind."""
+    operators: Sequence[Json] | None = None
+    """Deployments of keda-operator in any namespace; None: may not be listed."""
+    policies: Sequence[Json] = ()
+    """NetworkPolicies of the whole namespace."""
+    wants_keda: bool = False
+    """The release has a pool that KEDA should scale."""
+    last_lines: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Pod and container: the last line that it logged before it ended."""
+    backlog: Mapping[str, int] = field(default_factory=dict)
+    """Queue: ready messages."""
+    running: int = 0
+    """Tasks that workers say they run."""
+
+    def events_of(self, each: Json) -> list[Json]:
+        """Return an object's events, oldest first."""
+        metadata = each["metadata"]
+        found = [
+            event
+            for event in self.events
+            if event["involvedObject"].get("name") == metadata["name"]
+            and event["involvedObject"].get("uid", metadata.get("uid")) == metadata.get("uid")
+        ]
+        return sorted(found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+
+    def age(self, timestamp: str | None) -> float | None:
+        """Return the seconds since a time as Kubernetes writes it."""
+        if not timestamp:
+            return None
+        return (self.now - datetime.fromisoformat(timestamp.replace("Z", "+00:00")).astimezone(UTC)).total_seconds()
+
+    def objects(self) -> Iterator[tuple[str, Json]]:
+        """Yield every object that a finalizer may hold, with its kind as kubectl takes it."""
+        for kind, found in (
+            ("pod", self.pods),
+            ("deployment", self.deployments),
+            ("hpa", self.autoscalers),
+            ("scaledobject", self.scaled_objects or ()),
+        ):
+            for each in found:
+                yield kind, each
+
+    def workers(self) -> list[Json]:
+        """Return the Deployments of worker pools."""
+        return [each for each in self.deployments if component(each) == "worker"]
+
+    def replicas(self, deployment: str) -> int:
+        """Return how many pods a Deployment wants; 0 for an unknown one."""
+        found: Json = next((each for each in self.deployments if name_of(each) == deployment), {})
+        return int((found.get("spec") or {}).get("replicas") or 0)
+
+    def queues_of(self, deployment: str) -> list[str]:
+        """Return the queues that a Deployment's workers consume."""
+        found = next((each for each in self.deployments if name_of(each) == deployment), None)
+        return queues_of_worker(found) if found else []
+
+
+def name_of(each: Json) -> str:
+    """Return an object's name."""
+    return str(each["metadata"]["name"])
+
+
+def component(each: Json) -> str:
+    """Return the part of the release that an object belongs to."""
+    return str((each["metadata"].get("labels") or {}).get("app.kubernetes.io/component", ""))
+
+
+def queues_of_worker(deployment: Json) -> list[str]:
+    """Return what stands behind `-Q` in the command of a worker's Deployment."""
+    for container in deployment["spec"]["template"]["spec"]["containers"]:
+        words = [*(container.get("command") or ()), *(container.get("args") or ())]
+        for word, following in zip(words, [*words[1:], ""], strict=True):
+            if word in ("-Q", "--queues"):
+                return [name for name in str(following).split(",") if name]
+    return []
+
+
+def environment(deployment: Json) -> dict[str, str | tuple[str, str]]:
+    """Return a Deployment's environment, of its first container: values, or (secret, key) where they come from one."""
+    found: dict[str, str | tuple[str, str]] = {}
+    for variable in deployment["spec"]["template"]["spec"]["containers"][0].get("env") or ():
+        reference = (variable.get("valueFrom") or {}).get("secretKeyRef")
+        if reference:
+            found[variable["name"]] = (str(reference["name"]), str(reference["key"]))
+        elif "valueFrom" not in variable:
+            found[variable["name"]] = str(variable.get("value", ""))
+    return found

@@ -1,0 +1,62 @@
+"""Ways from this machine to a Service in the cluster.
+
+With kubectl, not with the Python client: that one gives a single socket for each forward, and AMQP, HTTP and Redis
+clients want an address to connect to, several times over. Who has a kubeconfig has kubectl.
+"""
+
+import re
+import subprocess
+import threading
+from collections.abc import Sequence
+
+from stalk.doctor.gather import Late, start
+
+__all__ = ["Forwards", "NoForward"]
+
+
+class NoForward(Exception):
+    """The way could not be opened; the text says why."""
+
+
+class Forwards:
+    """Opens ways, and closes all of them at the end of the `with`."""
+
+    def __init__(self, context: str, namespace: str) -> None:
+        self._words = ["kubectl", "--context", context, "-n", namespace, "port-forward"]
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def open(self, target: str, port: int, deadline: float) -> int:
+        """Return the local port that leads to a port of `target`, such as `service/stalk-api`.
+
+        Raises:
+            NoForward: kubectl is missing, refuses, or says nothing in time.
+        """
+        words = [*self._words, "--address", "127.0.0.1", target, f":{port}"]
+        try:
+            process = subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        except OSError as error:
+            raise NoForward(f"kubectl cannot be started ({error.strerror}); it opens the port-forwards") from error
+        self._processes.append(process)
+        assert process.stdout is not None  # noqa: S101 (asked for above)
+        try:
+            line = start(process.stdout.readline).result(deadline)
+        except Late:
+            raise NoForward(f"kubectl port-forward {target} {port}: no answer in time") from None
+        found = re.search(r"127\.0\.0\.1:(\d+)", line)
+        if found is None:
+            raise NoForward(f"kubectl port-forward {target} {port}: {line.strip() or 'ended at once'}")
+        # Or kubectl stops when nobody reads what it says of each connection.
+        threading.Thread(target=process.stdout.read, daemon=True).start()
+        return int(found[1])
+
+    def __enter__(self) -> "Forwards":
+        return self
+
+    def __exit__(self, *_: Sequence[object]) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(2)
+            except subprocess.TimeoutExpired:
+                process.kill()

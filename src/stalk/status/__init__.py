@@ -1,0 +1,1 @@
+"""`stalk status`: what waits, what runs, and what the autoscaler makes of it."""

@@ -1,0 +1,96 @@
+"""`stalk status`, on a release recorded from a real cluster."""
+
+import copy
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stalk.doctor.cluster import Cluster
+from stalk.status.plot import draw
+from stalk.status.snapshot import Snapshot, look
+from stalk.status.table import text
+
+RELEASE: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "release.json").read_text())
+NOW = datetime(2026, 11, 25, 15, 18, tzinfo=UTC)
+QUEUES: dict[str, dict[str, Any]] = {
+    "test-queue": {
+        "messages_ready": 7,
+        "messages_unacknowledged": 2,
+        "messages": 9,
+        "message_stats": {"ack_details": {"rate": 1.5}},
+    },
+    "test-queue.dead-letters": {"messages": 3},
+}
+
+
+def busy() -> Cluster:
+    """The release while it scales out."""
+    cluster = Cluster(now=NOW, **copy.deepcopy(RELEASE))
+    assert cluster.scaled_objects
+    cluster.scaled_objects[0]["status"]["triggersActivity"] = {"s0-rabbitmq-test-queue": {"isActive": True}}
+    worker = next(each for each in cluster.deployments if each["metadata"]["name"] == "stalk-worker-default")
+    worker["spec"]["replicas"], worker["status"]["readyReplicas"] = 9, 4
+    cluster.events = [
+        {
+            "involvedObject": {"name": name},
+            "reason": "SuccessfulRescale",
+            "message": message,
+            "lastTimestamp": f"2026-11-25T15:{at}:00Z",
+        }
+        for name, at, message in (
+            ("keda-hpa-stalk-worker-default", "16", "New size: 9"),
+            ("keda-hpa-stalk-worker-default", "15", "New size: 4"),
+            ("somebody-else", "17", "New size: 1"),
+        )
+    ]
+    return cluster
+
+
+def test_a_snapshot_has_everything_of_a_pool() -> None:
+    (pool,) = look(busy(), QUEUES, 1.0).pools
+    assert (pool.name, pool.queues) == ("default", ["test-queue"])
+    assert (pool.ready, pool.unacknowledged, pool.rate, pool.dead_letters) == (7, 2, 1.5, 3)
+    assert (pool.replicas, pool.wanted, pool.minimum, pool.maximum) == (4, 9, 0, 10)
+    assert pool.active == ["s0-rabbitmq-test-queue"]
+    assert pool.last_event == "New size: 9 (120 s ago)"
+
+
+def test_what_nobody_can_tell_is_a_question_mark_and_not_zero() -> None:
+    snapshot = look(busy(), None, 1.0, "no answer in time")
+    assert snapshot.pools[0].ready is None
+    head, line, problem = text(snapshot).splitlines()
+    assert head.split()[:6] == ["POOL", "QUEUES", "READY", "UNACKED", "RATE/S", "DEAD"]
+    assert line.split()[:7] == ["default", "test-queue", "?", "?", "?", "?", "4"]
+    assert problem == "queue lengths: no answer in time"
+    without_metrics: dict[str, dict[str, Any]] = {"test-queue": {"name": "test-queue"}}
+    assert look(busy(), without_metrics, 1.0).pools[0].ready is None
+
+
+@pytest.mark.parametrize("ending", ["svg", "png"])
+def test_draws_what_was_watched(tmp_path: Path, ending: str) -> None:
+    looks: list[Snapshot] = [look(busy(), QUEUES, at) for at in (1.0, 2.0)] + [look(busy(), None, 3.0)]
+    file = tmp_path / f"status.{ending}"
+    draw(looks, file)
+    assert file.stat().st_size > 5000
+    if ending == "svg":
+        assert "<!-- queued and running tasks -->" in file.read_text()
+
+
+@pytest.mark.parametrize("command", ["doctor", "status"])
+def test_no_cluster_is_a_line(tmp_path: Path, command: str) -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "stalk"), command, "--namespace", "x"],
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "none")},
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == {"doctor": 2, "status": 1}[command]
+    assert done.stderr.startswith(f"stalk {command}: no kubeconfig that can be used: ")
+    assert done.stderr.count("\n") == 1

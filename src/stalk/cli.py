@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments, more = parser.parse_known_args(argv)
     arguments.more = more
-    if more and arguments.command != "flower":
+    if more and arguments.command not in {"flower", "plan"}:
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     problem: str | None = arguments.run(arguments)
     if problem is not None:
@@ -47,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_credentials(commands)
     _add_round_trip(commands)
     _add_files(commands)
+    # Its options are its own: it has many, and the probe would pay for them.
+    plan = commands.add_parser("plan", help="simulate pools under the autoscaler", add_help=False, allow_abbrev=False)
+    plan.set_defaults(run=_plan)
     return parser
 
 
@@ -129,6 +132,12 @@ def _round_trip(arguments: argparse.Namespace) -> str | None:
     from stalk.round_trip import round_trip
 
     return round_trip(arguments.url, arguments.timeout)
+
+
+def _plan(arguments: argparse.Namespace) -> str | None:
+    from stalk.plan.command import plan
+
+    return plan(arguments.more)
 
 
 def _rabbitmq_definitions(arguments: argparse.Namespace) -> str | None:

@@ -17,6 +17,8 @@ from stalk.plan.pools import Pool, Site
 from stalk.plan.simulation import Outcome, Phases, Tasks, simulate
 
 DRAWS = 2000
+ERRORS = {"drained, s": 0.1, "pod-seconds until drained": 0.1, "pod-seconds until at rest": 0.15}
+"""How far a plan may be off, as a part of what is measured. docs/planning.md states them."""
 STEPS = 2
 """The first changes of the pods tell when KEDA (from zero) and the HorizontalPodAutoscaler (from one) looked."""
 

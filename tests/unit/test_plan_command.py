@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prometheus_client import generate_latest
 
+from app.metrics import Metrics
 from stalk.cli import main
+from stalk.plan.command import QUERY
 
 QUICK = ["--rate", "2/s", "--for", "10m", "--duration", "p50=2s,p95=8s", "--runs", "1"]
 
@@ -100,6 +103,20 @@ def test_a_behavior_that_the_file_has_is_taken_back(tmp_path: Path, capsys: pyte
     assert plan("--values", str(file), *QUICK, "--cost", "--behavior", "default", "--json") == 0
     scaling = json.loads(capsys.readouterr().out)["values"]["workers"]["a"]["autoscaling"]
     assert scaling["behavior"] is None
+
+
+def test_the_query_asks_for_what_the_api_counts() -> None:
+    metrics = Metrics()
+    metrics.accepted.labels("queue").inc()
+    (name,) = (word for word in QUERY.replace("(", " ").replace("[", " ").split() if word.startswith("stalk_"))
+    assert f"{name}{{".encode() in generate_latest(metrics.registry)
+
+
+def test_one_pool_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text("workers: {a: {queues: [a]}, b: {queues: [b]}}")
+    assert plan("--values", str(file), *QUICK, "--plot", "x.svg") == 1
+    assert capsys.readouterr().err == "stalk plan: --plot: draws one pool; choose it with --pool\n"
 
 
 def test_plot(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,15 @@ def written(folder: Path, text: str) -> Path:
     file = folder / "input.csv"
     file.write_text(text, encoding="utf-8")
     return file
+
+
+def refused(what: Callable[[Path], object], file: Path, said: str) -> None:
+    """Check that a file is refused with one line that begins with its name."""
+    with pytest.raises(PlanProblem) as caught:
+        what(file)
+    assert str(caught.value).startswith(str(file))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -110,12 +119,7 @@ def test_trace_of_counts(tmp_path: Path) -> None:
     ],
 )
 def test_bad_trace_says_what_and_where(tmp_path: Path, text: str, said: str) -> None:
-    file = written(tmp_path, text)
-    with pytest.raises(PlanProblem) as caught:
-        trace(file)
-    assert str(caught.value).startswith(str(file))
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
+    refused(trace, written(tmp_path, text), said)
 
 
 def test_missing_trace(tmp_path: Path) -> None:
@@ -289,9 +293,4 @@ def test_values_that_say_nothing_of_pools(tmp_path: Path) -> None:
     ],
 )
 def test_bad_values_say_what_and_where(tmp_path: Path, text: str, said: str) -> None:
-    file = written(tmp_path, text)
-    with pytest.raises(PlanProblem) as caught:
-        read(file)
-    assert str(caught.value).startswith(str(file))
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
+    refused(read, written(tmp_path, text), said)

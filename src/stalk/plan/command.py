@@ -9,6 +9,8 @@ from stalk.plan.units import PlanProblem
 __all__ = ["plan"]
 
 PACKAGES = ("matplotlib", "numpy", "yaml")
+QUERY = "sum(rate(stalk_tasks_accepted_total[5m]))"
+"""The demo API's counter; any query that answers tasks a second will do."""
 EXAMPLE = "stalk plan --rate 20/s --duration p50=2s,p95=8s --concurrency 4 --pod-cost 0.04 --wait-p95 5s"
 
 
@@ -53,13 +55,13 @@ def _several(least: int) -> Callable[[str], list[int]]:
     return parse
 
 
-def _price(text: str) -> float:
+def _above_zero(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a price above zero")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
     return value
 
 
@@ -86,7 +88,7 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
     work.add_argument("--prometheus", action="append", metavar="URL|FILE", help="ask it, or a saved query_range answer")
     work.add_argument(
         "--query",
-        default="sum(rate(stalk_tasks_accepted_total[5m]))",
+        default=QUERY,
         metavar="PROMQL",
         help="answers tasks a second (default: %(default)s)",
     )
@@ -124,7 +126,7 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
     cluster.add_argument("--pod-stop", default="1.5s", metavar="TIME", help="last task ended to pod gone (1.5s)")
     cluster.add_argument("--statistics", metavar="TIME", help="rabbitmq.statisticsSeconds (1s; external brokers 5s)")
     cluster.add_argument("--idle-first", action="store_true", help="a scale-in takes pods without a task first")
-    cluster.add_argument("--pod-cost", type=_price, metavar="PRICE", help="of a pod for an hour")
+    cluster.add_argument("--pod-cost", type=_above_zero, metavar="PRICE", help="of a pod for an hour")
     cluster.add_argument("--seed", type=int, default=0, help="of what chance decides: the same seed, the same plan")
     cluster.add_argument(
         "--runs", type=_whole, metavar="N", help="simulations of each candidate (20 below an hour, else 1)"
@@ -136,7 +138,7 @@ def _add_goal(parser: argparse.ArgumentParser) -> None:
     goal.add_argument("--wait-p95", metavar="TIME", help="the cheapest in which 95 %% of the tasks wait no longer")
     goal.add_argument(
         "--cost",
-        type=_price,
+        type=_above_zero,
         nargs="?",
         const=0.0,
         metavar="PRICE",
@@ -144,7 +146,11 @@ def _add_goal(parser: argparse.ArgumentParser) -> None:
     )
     goal.add_argument("--load", action="store_true", help="also what all pools ask of RabbitMQ, Redis and Kubernetes")
     goal.add_argument(
-        "--keep", type=float, default=86400, metavar="SECONDS", help="celery.resultExpiresSeconds, for --load (86400)"
+        "--keep",
+        type=_above_zero,
+        default=86400,
+        metavar="SECONDS",
+        help="celery.resultExpiresSeconds, for --load (86400)",
     )
     goal.add_argument("--plot", metavar="FILE", help="draw it: plan.svg, plan.png")
     goal.add_argument("--json", action="store_true", help="JSON instead of text")

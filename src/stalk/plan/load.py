@@ -39,7 +39,7 @@ REDIS_KEYS_A_TASK = 2
 REDIS_BYTES_A_TASK = 500
 """Both keys with a result of a few words; what a result is longer comes on top."""
 API_WRITES_A_POD = 20
-"""Until it is gone: itself, its binding and status, those of its ReplicaSet and Deployment, events."""
+"""Until it is gone. Measured: 7 events, 8 of itself, 5 of its ReplicaSet and Deployment."""
 KEDA_API_QPS = 20.0
 """KEDA's --kube-api-qps."""
 
@@ -54,7 +54,7 @@ class Line:
     unit: str
     formula: str
     limit: str = ""
-    """Set when the value is above what the part does by default."""
+    """Set when the value is as much as the part does by default."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def estimate(chosen: Sequence[tuple[Pool, Outcome]], site: Site, keep_seconds: f
             patches,
             "/s",
             "active ScaledObjects / pollingInterval",
-            f"above KEDA's --kube-api-qps {KEDA_API_QPS:g}" if patches > KEDA_API_QPS else "",
+            f"all of KEDA's --kube-api-qps {KEDA_API_QPS:g}" if patches > 0.99 * KEDA_API_QPS else "",
         ),
         Line(
             "Kubernetes API",

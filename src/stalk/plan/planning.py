@@ -55,6 +55,8 @@ def run(options: argparse.Namespace) -> str | None:
     """
     pools, statistics = _pools(options)
     work = _work(options, list(pools))
+    if options.plot and len(pools) > 1:
+        raise PlanProblem("--plot: draws one pool; choose it with --pool")
     site = Site(
         pods_start=seconds(options.pod_start, "--pod-start"),
         pods_stop=seconds(options.pod_stop, "--pod-stop"),
@@ -232,7 +234,7 @@ def _print(
             print("\nSay what is best, and its values follow: --wait-p95 5s, or --cost")
     else:
         print(overview_table([each.shown for each in results]))
-    for note in dict.fromkeys(note for each in results for note in _notes(each)):
+    for note in _notes(results):
         print(f"\nnote: {note}")
     if values:
         print(f"\n# values.yaml\n{lines(values).rstrip()}")
@@ -251,24 +253,28 @@ def _described(result: _Result) -> str:
     )
 
 
-def _notes(result: _Result) -> list[str]:
-    pool, found = result.base, list(result.base.notes)
-    longest = float((result.outcome.ended - result.outcome.started).max())
-    if longest > pool.longest_task:
+def _notes(results: Sequence[_Result]) -> list[str]:
+    found = [note for each in results for note in each.base.notes]
+    spread = [each.base.name for each in results if len(each.base.queues) > 1]
+    if spread:
+        found.append(f"{_those(spread)}: tasks are taken to be spread evenly over the pool's queues")
+    longest = {each.base.name: float((each.outcome.ended - each.outcome.started).max()) for each in results}
+    over = [each.base for each in results if longest[each.base.name] > each.base.longest_task]
+    if over:
         found.append(
-            f"pool {pool.name}: the longest task runs {spoken(longest)}, more than longestTaskSeconds, "
-            f"{pool.longest_task:g}: a scale-in would kill it, and it would run again"
+            f"{_those([each.name for each in over])}: the longest task runs {spoken(max(longest.values()))}, more than "
+            f"longestTaskSeconds, {over[0].longest_task:g}: a scale-in would kill it, and it would run again"
         )
-    if len(pool.queues) > 1:
-        found.append(f"pool {pool.name}: tasks are taken to be spread evenly over its {len(pool.queues)} queues")
     return found
+
+
+def _those(names: Sequence[str]) -> str:
+    return f"pool {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 def _draw(path: Path, results: Sequence[_Result]) -> None:
     from stalk.plan.plot import draw
 
-    if len(results) > 1:
-        raise PlanProblem("--plot: draws one pool; choose it with --pool")
     (only,) = results
     draw(path, only.base.name, only.summaries, only.shown, only.outcome)
 

@@ -13,10 +13,8 @@ import numpy as np
 from stalk.plan.arrivals import Arrivals, counted
 from stalk.plan.units import PlanProblem
 
-__all__ = ["QUERY", "ask", "from_answer", "read"]
+__all__ = ["ask", "from_answer", "read"]
 
-QUERY = "sum(rate(stalk_tasks_accepted_total[5m]))"
-"""The demo API's counter; any query that answers tasks a second will do."""
 TIMEOUT = 30.0
 POINTS = 11_000
 """Prometheus refuses a range of more points for a series."""

@@ -12,6 +12,10 @@ from stalk.plan.units import spoken
 __all__ = ["as_json", "candidates_table", "load_table", "overview_table"]
 
 
+MANY, LONGEST = 20, 5
+"""With more pools than this, only so many are listed: those that wait longest."""
+
+
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = ()) -> str:
     widths = [max(len(cell) for cell in column) for column in zip(head, *rows, strict=True)]
 
@@ -51,7 +55,7 @@ def _figures(each: Summary) -> list[str]:
         *map(spoken, times),
         f"{each.pods_mean:.1f}",
         str(each.pods_most),
-        f"{each.pod_hours:.3g}",
+        _figure(each.pod_hours),
         f"{each.busy:.0%}",
     ]
 
@@ -73,8 +77,9 @@ def candidates_table(summaries: Sequence[Summary], chosen: Summary | None) -> st
 
 
 def overview_table(chosen: Sequence[Summary]) -> str:
-    """Return one line for each pool."""
+    """Return one line for each pool, of many for those that wait longest, and one for all together."""
     priced = chosen[0].cost is not None
+    shown = chosen if len(chosen) <= MANY else sorted(chosen, key=lambda each: -each.wait_p95)[:LONGEST]
     rows = [
         [
             each.pool.name,
@@ -82,9 +87,14 @@ def overview_table(chosen: Sequence[Summary]) -> str:
             *_figures(each),
             *([f"{each.cost:.2f}"] if each.cost is not None else []),
         ]
-        for each in chosen
+        for each in shown
     ]
-    return _table(["pool", *_SETTINGS, *_FIGURES, *(["cost"] if priced else [])], rows, left=(0,))
+    hours = sum(each.pod_hours for each in chosen)
+    total = [f"all {len(chosen)} pools"] + [""] * (len(_SETTINGS) + len(_FIGURES) - 4)
+    total += [f"{sum(each.pods_mean for each in chosen):.1f}", "", _figure(hours), ""]
+    if priced:
+        total.append(f"{sum(each.cost or 0.0 for each in chosen):.2f}")
+    return _table(["pool", *_SETTINGS, *_FIGURES, *(["cost"] if priced else [])], [*rows, total], left=(0,))
 
 
 def load_table(lines: Sequence[Line]) -> str:

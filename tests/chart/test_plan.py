@@ -1,5 +1,7 @@
 """What `stalk plan` takes from the chart's values, and what it gives back."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from charting.rendering import Object, defaults, merged, render
 from stalk.plan.candidates import BEHAVIORS, Axes, candidates
 from stalk.plan.pools import Pool, Site, named
 from stalk.plan.values import lines
+
+SCALE = Path(__file__).parents[2] / "docs" / "scale.md"
 
 
 def scaled_object(values: dict[str, Any]) -> Object:
@@ -73,3 +77,14 @@ def test_a_behavior_is_taken_back() -> None:
     values = yaml.safe_load(lines([(Pool(behavior=had), Pool())]))
     spec = scaled_object(merged({"workers": {"default": {"autoscaling": {"behavior": had}}}}, values))
     assert "horizontalPodAutoscalerConfig" not in spec["advanced"]
+
+
+def test_values_of_docs_scale() -> None:
+    """What the document says to paste is the chart's, and takes the bundled servers away."""
+    (block,) = re.findall(r"```yaml\n(.*?)```", SCALE.read_text(encoding="utf-8"), re.DOTALL)
+    values = yaml.safe_load(block)
+    assert of_kind(render(values), "StatefulSet") == []
+    spec = scaled_object(values)
+    assert spec["pollingInterval"] == values["workerDefaults"]["autoscaling"]["pollingInterval"]
+    (worker,) = (each for each in of_kind(render(values), "Deployment") if each["metadata"]["name"].endswith("default"))
+    assert "--without-heartbeat" in worker["spec"]["template"]["spec"]["containers"][0]["command"]

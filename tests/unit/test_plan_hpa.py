@@ -72,6 +72,11 @@ def test_the_documented_example_of_a_slow_scale_up() -> None:
     assert follow(hpa(slow), 1, [10] * 9, period=15) == [2, 2, 2, 2, 3, 3, 3, 3, 4], "one a minute, not one a sync"
 
 
+def test_a_part_of_a_pod_is_a_pod_on_the_way_up() -> None:
+    tenth = {"scaleUp": {"policies": [{"type": "Percent", "value": 10, "periodSeconds": 15}]}}
+    assert follow(hpa(tenth), 1, [100] * 3) == [2, 3, 4]
+
+
 def test_the_documented_example_of_a_limited_scale_down() -> None:
     """kubernetes.io: 10 % or 4 pods a minute, whichever is more; 80 replicas that shall be 10."""
     limited = {

@@ -101,6 +101,8 @@ def test_trace_of_counts(tmp_path: Path) -> None:
     found = trace(written(tmp_path, "timestamp,count\n60,10\n0,5\n120,0\n"))(rng())
     assert found.seconds == 180
     assert np.histogram(found.times, [0, 60, 120, 180])[0].tolist() == [5, 10, 0]
+    uneven = trace(written(tmp_path, "0,1000\n10,1000\n110,0\n"))(rng())
+    assert np.histogram(uneven.times, [0, 10, 60, 110])[0].tolist() == pytest.approx([1000, 500, 500], abs=80)
 
 
 @pytest.mark.parametrize(

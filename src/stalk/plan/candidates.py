@@ -131,6 +131,7 @@ class Summary:
     """Seconds from the last arrival until the last task had ended; the middle one of the runs."""
     drain_max: float
     pods_mean: float
+    """While tasks came or ran."""
     pods_most: int
     pods_started: float
     """A run."""
@@ -141,7 +142,7 @@ class Summary:
     busy: float
     """Part of the paid slots' time in which a task ran."""
     seconds: float
-    """Length of a run."""
+    """Length of a run, until the pool was at rest."""
 
 
 def summarize(pool: Pool, outcomes: Sequence[Outcome], pod_cost: float | None) -> Summary:
@@ -157,7 +158,8 @@ def summarize(pool: Pool, outcomes: Sequence[Outcome], pod_cost: float | None) -
     drains = [each.drained - float(each.arrived[-1]) for each in outcomes]
     pod_seconds = [each.pod_seconds() for each in outcomes]
     work = sum(float((each.ended - each.started).sum()) for each in outcomes)
-    seconds = float(np.mean([each.until for each in outcomes]))
+    spans = [max(each.recorded, each.drained) for each in outcomes]
+    pods = [each.pod_seconds(span) / span for each, span in zip(outcomes, spans, strict=True)]
     pod_hours = float(np.mean(pod_seconds)) / 3600
     return Summary(
         pool=pool,
@@ -168,13 +170,13 @@ def summarize(pool: Pool, outcomes: Sequence[Outcome], pod_cost: float | None) -
         wait_max=float(waits.max()),
         drain=float(np.median(drains)),
         drain_max=max(drains),
-        pods_mean=float(np.mean(pod_seconds)) / seconds if seconds else 0.0,
+        pods_mean=float(np.mean(pods)),
         pods_most=max(int(each.pods(each.created).max(initial=0)) for each in outcomes),
         pods_started=float(np.mean([len(each.created) for each in outcomes])),
         pod_hours=pod_hours,
         cost=None if pod_cost is None else pod_hours * pod_cost,
         busy=work / (sum(pod_seconds) * pool.concurrency) if sum(pod_seconds) else 0.0,
-        seconds=seconds,
+        seconds=float(np.mean([each.until for each in outcomes])),
     )
 
 

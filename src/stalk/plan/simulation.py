@@ -71,6 +71,8 @@ class Outcome:
     gone: Times
     wanted: tuple[tuple[float, int], ...]
     """Each change of the Deployment's replicas."""
+    recorded: float
+    """How long the recording is."""
     until: float
     """The end: of the recording, or when the pool had come to rest after it."""
 
@@ -274,5 +276,6 @@ class _Run:
             np.array([pod.created for pod in self._pods]),
             gone,
             tuple(self._wanted),
+            self._recording.seconds,
             until,
         )

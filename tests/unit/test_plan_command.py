@@ -94,7 +94,10 @@ def test_pools_of_a_file_each_with_its_own_tasks(tmp_path: Path, capsys: pytest.
     assert told["values"]["workers"].keys() == {"mail", "images"}
     assert plan(*words, "--pool", "images", "--as-is", "--json") == 0
     alone = json.loads(capsys.readouterr().out)["pools"]
-    assert alone.keys() == {"images"}
+    assert plan(*words, "--json") == 0
+    assert alone == {"images": json.loads(capsys.readouterr().out)["pools"]["images"]}
+    assert plan(*words, "--pool", "letters") == 1
+    assert "has mail, images" in capsys.readouterr().err
 
 
 def test_a_behavior_that_the_file_has_is_taken_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

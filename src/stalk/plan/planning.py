@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import time
+from zlib import crc32
 
 import numpy as np
 
@@ -54,7 +55,10 @@ def run(options: argparse.Namespace) -> str | None:
         PlanProblem: something is wrong with the input.
     """
     pools, statistics = _pools(options)
-    work = _work(options, list(pools))
+    known = list(pools)
+    if options.pool:
+        pools = {options.pool: pools[options.pool]}
+    work = _work(options, list(pools), known)
     if options.plot and len(pools) > 1:
         raise PlanProblem("--plot: draws one pool; choose it with --pool")
     site = Site(
@@ -66,10 +70,9 @@ def run(options: argparse.Namespace) -> str | None:
     objective = _objective(options)
     single = len(pools) == 1
     planner = _Planner(options, site, objective, compare=not options.as_is and (single or objective.stated))
-    results = [planner.plan(pool, work[name], stream) for stream, (name, pool) in enumerate(pools.items())]
+    results = [planner.plan(pool, work[name]) for name, pool in pools.items()]
     load = estimate([(each.shown.pool, each.outcome) for each in results], site, options.keep) if options.load else []
-    reached = [each for each in results if each.chosen is not None]
-    values = [(each.base, each.chosen.pool) for each in reached if each.chosen is not None]
+    values = [(each.base, each.chosen.pool) for each in results if each.chosen is not None]
     if options.plot:
         _draw(Path(options.plot), results)
     if options.json:
@@ -84,14 +87,11 @@ def _pools(options: argparse.Namespace) -> tuple[dict[str, Pool], float]:
     statistics = Site.statistics
     if options.values:
         pools, statistics = read(Path(options.values))
-        if options.pool:
-            if options.pool not in pools:
-                raise PlanProblem(f"--pool {options.pool}: {options.values} has {', '.join(pools)}")
-            pools = {options.pool: pools[options.pool]}
+        if options.pool and options.pool not in pools:
+            raise PlanProblem(f"--pool {options.pool}: {options.values} has {', '.join(pools)}")
     else:
-        pools = {"default": Pool()}
-        if options.pool:
-            pools = {options.pool: Pool(name=options.pool)}
+        name = options.pool or Pool.name
+        pools = {name: Pool(name=name)}
     if options.statistics:
         statistics = seconds(options.statistics, "--statistics")
         if not statistics:
@@ -101,8 +101,14 @@ def _pools(options: argparse.Namespace) -> tuple[dict[str, Pool], float]:
     return pools, statistics
 
 
-def _work(options: argparse.Namespace, names: Sequence[str]) -> dict[str, _Work]:
-    """Return what comes to each pool; an option without `POOL:` is for every pool that none names."""
+def _work(options: argparse.Namespace, names: Sequence[str], known: Sequence[str]) -> dict[str, _Work]:
+    """Return what comes to each pool; an option without `POOL:` is for every pool that none names.
+
+    Args:
+        options: of the command.
+        names: the pools that are planned.
+        known: all pools that an option may name.
+    """
     length = seconds(options.length, "--for")
     if not length:
         raise PlanProblem("--for: 0 is no time")
@@ -115,14 +121,14 @@ def _work(options: argparse.Namespace, names: Sequence[str]) -> dict[str, _Work]
     given: dict[str | None, tuple[str, str, Callable[[str, str], Arrivals]]] = {}
     for option, make in makers.items():
         for text in getattr(options, option) or []:
-            pool, rest = _for_pool(text, names)
+            pool, rest = _for_pool(text, known)
             if pool in given:
                 whose = f"pool {pool}" if pool else "one pool"
                 raise PlanProblem(f"--{option} {text}: arrivals of {whose} are given twice; write POOL:… for each pool")
             given[pool] = (rest, f"--{option}", make)
     lengths: dict[str | None, Durations] = {}
     for text in options.duration:
-        pool, rest = _for_pool(text, names)
+        pool, rest = _for_pool(text, known)
         lengths[pool] = durations.parse(rest, "--duration")
     made: dict[str | None, Arrivals] = {pool: make(text, what) for pool, (text, what, make) in given.items()}
     for name in names:
@@ -135,9 +141,9 @@ def _work(options: argparse.Namespace, names: Sequence[str]) -> dict[str, _Work]
     return {name: _Work(made.get(name) or made[None], lengths.get(name) or lengths[None]) for name in names}
 
 
-def _for_pool(text: str, names: Sequence[str]) -> tuple[str | None, str]:
+def _for_pool(text: str, known: Sequence[str]) -> tuple[str | None, str]:
     pool, colon, rest = text.partition(":")
-    return (pool, rest) if colon and pool in names else (None, text)
+    return (pool, rest) if colon and pool in known else (None, text)
 
 
 def _whole(text: str, what: str) -> int:
@@ -171,14 +177,15 @@ class _Planner:
     compare: bool
     """Try other settings than the pool's own."""
 
-    def plan(self, pool: Pool, work: _Work, stream: int) -> _Result:
+    def plan(self, pool: Pool, work: _Work) -> _Result:
         """Simulate the candidates of one pool.
 
         Args:
             pool: as it is given.
             work: what comes to it.
-            stream: of chance, its own: a plan does not change when another pool comes beside it.
         """
+        # A stream of chance of its own: a pool's plan does not change when another one comes beside it.
+        stream = crc32(pool.name.encode())
         tasks = self._tasks(work, stream)
         if not self.options.values and not self.options.max:
             pool = replace(pool, most=max(pool.least, needed(tasks[0], pool)))

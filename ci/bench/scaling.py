@@ -6,19 +6,14 @@ its own, which goes at the end. `--rounds N` measures each start N times.
 
 import argparse
 import json
-import os
-import signal
 import statistics
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kubernetes import client, config
-
 from bench import _burst, _planned, _plot, _starts
 from bench._burst import Burst
+from bench._cluster import new_release, on_a_cluster
 from bench._planned import Measured
 from bench._starts import Start
 from e2e.harness import Release, until
@@ -38,22 +33,6 @@ VALUES: dict[str, Any] = {
     "workerDefaults": {"longestTaskSeconds": 10, "autoscaling": {"max": MOST, "cooldownPeriod": 15}},
 }
 PARTS = ["publish to replica asked for", "replica asked for to pod running", "pod running to task started"]
-
-
-@contextmanager
-def namespace() -> Iterator[str]:
-    """Give a namespace that admits only restricted pods, and take it away with all that is in it."""
-    name = f"bench-scaling-{uuid.uuid4().hex[:6]}"
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    body = client.V1Namespace(metadata=client.V1ObjectMeta(name=name, labels=labels))
-    client.CoreV1Api().create_namespace(body)
-    try:
-        yield name
-    finally:
-        # KEDA's finalizers want their objects gone before the rest.
-        release = Release("stalk", name, os.environ["KUBECONFIG"])
-        release.kubectl("delete", "scaledobjects", "--all", "--wait")
-        release.kubectl("delete", "namespace", name, "--wait")
 
 
 def install(release: Release, mode: str) -> None:
@@ -127,23 +106,13 @@ def measure(release: Release, rounds: int) -> None:
     print(f"\nthe timelines: {DATA}")
 
 
-def too_long(*_: object) -> None:
-    """End by an exception, so that the namespace goes."""
-    raise TimeoutError(f"not done within {LIMIT} s")
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="scaling")
     parser.add_argument("--rounds", type=int, default=10)
-    rounds = parser.parse_args().rounds
-    if "KUBECONFIG" not in os.environ:
-        parser.error("KUBECONFIG names no cluster")
-    config.load_kube_config(os.environ["KUBECONFIG"])
-    signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(LIMIT)
-    with namespace() as name:
-        measure(Release("stalk", name, os.environ["KUBECONFIG"]), rounds)
+    rounds = on_a_cluster(parser, LIMIT).rounds
+    with new_release("scaling") as release:
+        measure(release, rounds)
 
 
 if __name__ == "__main__":

@@ -40,9 +40,10 @@ def reference() -> str:
     )
     common = "### Keys of a component's pods\n\n" + "\n".join(
         [
-            "`api`, `workerDefaults`, `workers.<name>`, `beat`, `flower`, `rabbitmq`, `redis` and `topology` take "
-            "these over [podDefaults](#poddefaults). `topology` has no `pdb` and no `sidecars`; the `image` of the "
-            "bundled servers is under their own keys.",
+            "`api`, `workerDefaults`, `workers.<name>`, `steward`, `beat`, `flower`, `rabbitmq`, `redis` and "
+            "`topology` take these over [podDefaults](#poddefaults). `steward` and `topology` have no `pdb` and no "
+            "`sidecars`; `steward` runs the image of `toolkit`; the `image` of the bundled servers is under their own "
+            "keys.",
             "",
             _table(list(_rows("", AppPod, AppPod(), everything=True))),
         ]

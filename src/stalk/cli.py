@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_flower(commands)
     _add_credentials(commands)
     _add_round_trip(commands)
+    _add_steward(commands)
     _add_files(commands)
     # Its options are its own: it has many, and the probe would pay for them.
     plan = commands.add_parser("plan", help="simulate pools under the autoscaler", add_help=False, allow_abbrev=False)
@@ -70,6 +71,9 @@ def _add_credentials(commands: "Commands") -> None:
     credentials.add_argument("--key", action="append", default=[], metavar="KEY", help="a key with a random password")
     for option, about in (("--literal", "a key with this value"), ("--label", "a label for the Secret")):
         credentials.add_argument(option, action="append", default=[], type=_pair, metavar="NAME=VALUE", help=about)
+    credentials.add_argument(
+        "--generation", type=int, default=1, metavar="N", help="of the passwords; one more than the Secret's at most"
+    )
     credentials.add_argument("--length", type=int, default=32, help="length of a password (default: 32)")
     credentials.add_argument(
         "--timeout", type=float, default=60, metavar="SECONDS", help="how long to wait for the API server (default: 60)"
@@ -84,6 +88,14 @@ def _add_round_trip(commands: "Commands") -> None:
         "--timeout", type=float, default=300, metavar="SECONDS", help="how long to wait for the result (default: 300)"
     )
     round_trip.set_defaults(run=_round_trip)
+
+
+def _add_steward(commands: "Commands") -> None:
+    steward = commands.add_parser("steward", help="in a pod: mark busy workers' pods, so that idle ones go first")
+    steward.add_argument(
+        "--selector", required=True, type=_labels, metavar="LABEL=VALUE,…", help="the labels of the workers' pods"
+    )
+    steward.set_defaults(run=_steward)
 
 
 def _add_files(commands: "Commands") -> None:
@@ -101,6 +113,10 @@ def _pair(text: str) -> tuple[str, str]:
     if not name or not equals:
         raise argparse.ArgumentTypeError(f"{name!r} is not NAME=VALUE")
     return name, value
+
+
+def _labels(text: str) -> dict[str, str]:
+    return dict(map(_pair, text.split(",")))
 
 
 def _probe(arguments: argparse.Namespace) -> str | None:
@@ -125,7 +141,8 @@ def _credentials(arguments: argparse.Namespace) -> str | None:
     from stalk.credentials import Wanted, credentials
 
     literals, labels = dict(arguments.literal), dict(arguments.label)
-    return credentials(Wanted(arguments.secret, arguments.key, literals, labels, arguments.length), arguments.timeout)
+    wanted = Wanted(arguments.secret, arguments.key, literals, labels, arguments.length, arguments.generation)
+    return credentials(wanted, arguments.timeout)
 
 
 def _round_trip(arguments: argparse.Namespace) -> str | None:
@@ -138,6 +155,12 @@ def _plan(arguments: argparse.Namespace) -> str | None:
     from stalk.plan.command import plan
 
     return plan(arguments.more)
+
+
+def _steward(arguments: argparse.Namespace) -> str | None:
+    from stalk.steward.run import steward
+
+    return steward(arguments.selector)
 
 
 def _rabbitmq_definitions(arguments: argparse.Namespace) -> str | None:

@@ -17,6 +17,7 @@ __all__ = ["FlowerSettings", "environment", "flower"]
 
 OURS = ("FLOWER_USER", "FLOWER_PASSWORD", "BROKER_MANAGEMENT_USER", "BROKER_MANAGEMENT_PASSWORD")
 SECRET_FLAGS = {"basic_auth": "FLOWER_USER and FLOWER_PASSWORD", "broker_api": "BROKER_MANAGEMENT_URL"}
+OPENSSL_CA = "SSL_CERT_FILE"
 
 UNQUOTED = "!$&'()*+,;="
 
@@ -67,6 +68,13 @@ def environment(settings: FlowerSettings) -> dict[str, str]:
     added = {"FLOWER_BASIC_AUTH": _basic_auth(settings)}
     if settings.broker_management_url:
         added["FLOWER_BROKER_API"] = _broker_api(settings, settings.broker_management_url)
+        # Flower 2.2 gives its HTTP client no CA of py-amqp's options: OpenSSL's own variable says which file it trusts.
+        if (
+            settings.broker_tls_ca
+            and added["FLOWER_BROKER_API"].startswith("https:")
+            and not os.environ.get(OPENSSL_CA)
+        ):
+            added[OPENSSL_CA] = str(settings.broker_tls_ca)
     return added
 
 

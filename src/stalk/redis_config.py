@@ -1,8 +1,9 @@
-"""`stalk redis-config`: the Redis password as a line of redis.conf.
+"""`stalk redis-config`: the Redis passwords as a line of redis.conf.
 
-On the command line of `redis-server` it would show in `ps`, and unquoted in a file a `#` or a space would cut it.
+On the command line of `redis-server` they would show in `ps`. The file has their hashes, which need no quoting.
 """
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -10,14 +11,22 @@ from stalk.private_file import write_private
 
 __all__ = ["quoted", "redis_config"]
 
+# While passwords are changed, those of pods that still run are valid too.
+PASSWORDS = ("REDIS_PASSWORD", "REDIS_PREVIOUS_PASSWORD", "REDIS_NEXT_PASSWORD")
+
 
 def redis_config(output: str) -> str | None:
-    """Write `requirepass` with the password of `REDIS_PASSWORD`; return what is wrong, or None."""
-    password = os.environ.get("REDIS_PASSWORD", "")
-    if not password:
+    """Write the user `default` with the environment's passwords; return what is wrong, or None.
+
+    `REDIS_PASSWORD` is valid, and `REDIS_PREVIOUS_PASSWORD` and `REDIS_NEXT_PASSWORD` where they are set
+    (https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/).
+    """
+    if not os.environ.get(PASSWORDS[0]):
         return "set REDIS_PASSWORD: the password that clients of Redis will need"
+    passwords = dict.fromkeys(password for name in PASSWORDS if (password := os.environ.get(name)))
+    hashes = " ".join(f"#{hashlib.sha256(os.fsencode(password)).hexdigest()}" for password in passwords)
     try:
-        write_private(Path(output), f"requirepass {quoted(os.fsencode(password))}\n")
+        write_private(Path(output), f"user default on ~* &* +@all {hashes}\n")
     except OSError as error:
         return f"cannot write {output}: {error.strerror}"
     print(f"wrote {output}")

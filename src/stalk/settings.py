@@ -80,6 +80,12 @@ class ConnectionSettings(BaseSettings):
         description="Deliveries after which a task goes to the dead-letter queue (`x-delivery-limit`).",
     )
     result_expires_seconds: int = Field(86_400, ge=1, description="How long a result is kept, in seconds.")
+    shutdown_seconds: float | None = Field(
+        None,
+        ge=0,
+        description="How long a worker that was told to stop lets tasks run before it gives them back, in seconds; "
+        "for as long as they take unless set.",
+    )
     stalk_run_dir: Path = Field(
         default_factory=lambda: Path(tempfile.gettempdir()) / "stalk",
         description="Folder of a worker's heartbeat files, which `stalk probe` looks at.",

@@ -5,18 +5,15 @@ lets only a worker declare: without them the scaler fails and the delayed task i
 """
 
 import re
+import shlex
 import time
 from collections.abc import Iterable
 
 from amqp.exceptions import AccessRefused, PreconditionFailed
 from celery import Celery
 from kombu import Connection, Queue
-from kombu.transport.native_delayed_delivery import (
-    bind_queue_to_native_delayed_delivery_exchange,
-    declare_native_delayed_delivery_exchanges_and_queues,
-)
 
-from stalk.celery.queues import dead_letter_queue
+from stalk.celery.queues import declare_whole
 
 __all__ = ["TopologyError", "declare", "declare_when_up"]
 
@@ -41,16 +38,11 @@ def declare(connection: Connection, queues: Iterable[Queue]) -> None:
         TopologyError: something exists with other arguments, or the user may not declare it.
     """
     try:
-        declare_native_delayed_delivery_exchanges_and_queues(connection, "quorum")
-        for queue in queues:
-            with connection.channel() as channel:
-                dead_letter_queue(queue.name).bind(channel).declare()
-                queue.bind(channel).declare()
-            bind_queue_to_native_delayed_delivery_exchange(connection, queue)
+        declare_whole(connection, queues)
     except PreconditionFailed as error:
         raise TopologyError(_difference(str(error.reply_text))) from error
     except AccessRefused as error:
-        raise TopologyError(f"the broker's user may not declare: {error.reply_text}") from error
+        raise TopologyError(_refused(connection, str(error.reply_text))) from error
 
 
 def declare_when_up(app: Celery, queues: Iterable[Queue], timeout: float) -> None:
@@ -60,15 +52,25 @@ def declare_when_up(app: Celery, queues: Iterable[Queue], timeout: float) -> Non
         TopologyError: as `declare`, or the broker did not answer in time.
     """
     deadline = time.monotonic() + timeout
+    # A login may be refused because the broker is still to start with it, in an upgrade that changes logins.
+    absent: tuple[type[BaseException], ...] = (*app.connection_for_write().connection_errors, AccessRefused)
     while True:
         try:
             with app.connection_for_write(connect_timeout=5) as connection:
                 connection.connect()
                 return declare(connection, queues)
-        except app.connection_for_write().connection_errors as error:
+        except absent as error:
             if time.monotonic() >= deadline:
                 raise TopologyError(f"no broker after {timeout:g} s: {error}") from error
             time.sleep(min(1.0, max(0.0, deadline - time.monotonic())))
+
+
+def _refused(connection: Connection, reply: str) -> str:
+    user, vhost = shlex.quote(str(connection.userid)), shlex.quote(str(connection.virtual_host))
+    return (
+        f"the broker's user may not declare: {reply}. Who declares needs all rights in the virtual host: "
+        f"rabbitmqctl set_permissions --vhost {vhost} {user} '.*' '.*' '.*'"
+    )
 
 
 def _difference(reply: str) -> str:

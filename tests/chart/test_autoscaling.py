@@ -110,6 +110,24 @@ def test_times_follow_from_the_longest_task() -> None:
     assert int(timeout) > 3600 * 1000
 
 
+def shutdown_seconds(values: Values) -> int:
+    (found,) = (each for each in worker(values).spec["containers"][0]["env"] if each["name"] == "SHUTDOWN_SECONDS")
+    return int(found["value"])
+
+
+def test_a_worker_gives_back_what_runs_before_kubernetes_kills_it() -> None:
+    values = pool(longestTaskSeconds=3600)
+    assert 3600 < shutdown_seconds(values) < worker(values).spec["terminationGracePeriodSeconds"]
+    assert shutdown_seconds(pool(terminationGracePeriodSeconds=1000)) == 990
+
+
+def test_an_interruptible_pool_needs_no_long_grace() -> None:
+    values = merged(keda(), pool(longestTaskSeconds=3600, interruptible=True, softShutdownSeconds=20))
+    assert shutdown_seconds(values) == 20
+    assert worker(values).spec["terminationGracePeriodSeconds"] == 30
+    assert scaled_object(values)["cooldownPeriod"] == 3660, "workers do not go while a task may still run"
+
+
 def test_pausing() -> None:
     (paused,) = of_kind(render(keda(paused=True, pausedReplicas=0)), "ScaledObject")
     assert paused["metadata"]["annotations"] == {

@@ -29,6 +29,12 @@ COMPONENTS = [
     Component(
         "worker", {}, {"workers": {"default": {"enabled": False}}}, POD | {"Deployment", "HorizontalPodAutoscaler"}
     ),
+    Component(
+        "steward",
+        {},
+        {"steward": {"enabled": False}},
+        {"Deployment", "NetworkPolicy", "Role", "RoleBinding", "ServiceAccount"},
+    ),
     Component("beat", {"beat": {"enabled": True}}, {}, POD | {"Deployment"}),
     Component("topology", {}, {"topology": {"enabled": False}}, {"Job", "NetworkPolicy", "ServiceAccount"}),
     Component("rabbitmq", {}, EXTERNAL_BROKER, POD | {"ConfigMap", "Service", "StatefulSet"}),
@@ -119,7 +125,7 @@ def test_a_switch_for_all(switch: str) -> None:
 
 
 def test_beat_is_one_and_never_two() -> None:
-    for part in ("beat", "flower"):
+    for part in ("beat", "flower", "steward"):
         deployment = find(render({"beat": {"enabled": True}}), "Deployment", f"demo-stalk-{part}")
         assert deployment["spec"]["replicas"] == 1
         assert deployment["spec"]["strategy"] == {"type": "Recreate"}

@@ -14,17 +14,25 @@ NEEDED = {
     ("flower", "rabbitmq", 5672),
     ("flower", "rabbitmq", 15672),
     ("flower", "redis", 6379),
+    ("steward", "rabbitmq", 5672),
     ("test", "api", 8000),
     ("topology", "rabbitmq", 5672),
     ("worker", "rabbitmq", 5672),
     ("worker", "redis", 6379),
 }
-PORTS = {"api": [8000], "flower": [5555], "rabbitmq": [5672, 15672, 15692, 25672, 4369], "redis": [6379]}
+TLS = {
+    "rabbitmq": {"tls": {"enabled": True, "existingSecret": "a"}},
+    "redis": {"tls": {"enabled": True, "existingSecret": "b"}},
+}
+OVER_TLS = {5672: 5671, 15672: 15671}
+PORTS = {"api": [8000], "flower": [5555], "rabbitmq": [5671, 5672, 15671, 15672, 15692, 25672, 4369], "redis": [6379]}
 OPEN = {("api", 8000), ("flower", 5555)}
 """Open to everybody unless `networkPolicy.from` says to whom."""
 
 
-@pytest.mark.parametrize("values", [{"beat": {"enabled": True}}, EVERYTHING], ids=["defaults", "everything"])
+@pytest.mark.parametrize(
+    "values", [{"beat": {"enabled": True}}, EVERYTHING, merged(EVERYTHING, TLS)], ids=["defaults", "everything", "tls"]
+)
 def test_the_pods_reach_what_they_need_and_no_more(values: Values) -> None:
     objects = render(values)
     found = set()
@@ -33,7 +41,8 @@ def test_the_pods_reach_what_they_need_and_no_more(values: Values) -> None:
             for port in PORTS.get(component(target.owner), []):
                 if allowed(objects, source.labels, target.labels, port):
                     found.add((component(source.owner), component(target.owner), port))
-    assert found == NEEDED
+    ports = OVER_TLS if "rabbitmq" in values else {}
+    assert found == {(source, target, ports.get(port, port)) for source, target, port in NEEDED}
 
 
 def policy(objects: list[Object], name: str) -> Object:
@@ -81,6 +90,13 @@ def test_external_servers_are_reached_by_their_ports() -> None:
     assert ports("worker") == {53, 5673, 6380}
     assert ports("flower") == {53, 5673, 6380, 15671}
     assert ports("topology") == {53, 5673}
+    assert ports("steward") == {53, 5673, 443, 6443}
+
+
+@pytest.mark.parametrize("name", ["credentials", "steward"])
+def test_who_has_a_token_reaches_the_kubernetes_api(name: str) -> None:
+    rules = policy(render({"networkPolicy": {"kubeApiPorts": [6443]}}), name)["egress"]
+    assert {"ports": [{"protocol": "TCP", "port": 6443}]} in rules
 
 
 def test_more_rules_are_added() -> None:

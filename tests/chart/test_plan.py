@@ -28,6 +28,7 @@ def test_defaults_are_the_charts() -> None:
     pool = merged(values["workerDefaults"], values["workers"]["default"])
     assert named("default", pool, "values.yaml") == Pool()
     assert values["rabbitmq"]["statisticsSeconds"] == Site.statistics
+    assert values["steward"]["enabled"] == Site.idle_first
 
 
 @pytest.mark.parametrize(
@@ -86,5 +87,3 @@ def test_values_of_docs_scale() -> None:
     assert of_kind(render(values), "StatefulSet") == []
     spec = scaled_object(values)
     assert spec["pollingInterval"] == values["workerDefaults"]["autoscaling"]["pollingInterval"]
-    (worker,) = (each for each in of_kind(render(values), "Deployment") if each["metadata"]["name"].endswith("default"))
-    assert "--without-heartbeat" in worker["spec"]["template"]["spec"]["containers"][0]["command"]

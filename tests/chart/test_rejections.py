@@ -59,6 +59,25 @@ REJECTIONS = [
         "rabbitmq: {auth: {scalerUsername: stalk-monitor}}",
     ),
     Rejection(
+        {"rabbitmq": {"auth": {"workerUsername": "stalk"}}},
+        "rabbitmq.auth.workerUsername",
+        "is the app's own user, or the scaler's; a worker's has rights of its own.",
+        "rabbitmq: {auth: {workerUsername: stalk-worker}}",
+    ),
+    Rejection(
+        {"rabbitmq": {"tls": {"enabled": True}}},
+        "rabbitmq.tls.existingSecret",
+        "is empty: TLS needs a Secret with a certificate for the names demo-stalk-rabbitmq and "
+        "demo-stalk-rabbitmq.shop.svc, its key and its CA.",
+        "rabbitmq: {tls: {existingSecret: my-rabbitmq-tls}}",
+    ),
+    Rejection(
+        {"redis": {"tls": {"existingSecret": "tls"}}},
+        "redis.tls.enabled",
+        "is false, though existingSecret names a certificate: passwords would go in the clear.",
+        "redis: {tls: {enabled: true}}",
+    ),
+    Rejection(
         broker(host=""),
         "externalRabbitmq.host",
         "is empty: rabbitmq.enabled: false needs the host of your broker.",
@@ -219,6 +238,12 @@ REJECTIONS = [
         "workers.default.terminationGracePeriodSeconds",
         "60 is too short for longestTaskSeconds, 600, and 10 s to say goodbye: Kubernetes would kill the task.",
         "workers: {default: {terminationGracePeriodSeconds: 630}}",
+    ),
+    Rejection(
+        pool(interruptible=True, softShutdownSeconds=25, terminationGracePeriodSeconds=30),
+        "workers.default.terminationGracePeriodSeconds",
+        "30 is too short for softShutdownSeconds, 25, and 10 s to say goodbye: Kubernetes would kill the task.",
+        "workers: {default: {terminationGracePeriodSeconds: 35}}",
     ),
     Rejection(
         pool(autoscaling={"mode": "keda", "cooldownPeriod": 300}),

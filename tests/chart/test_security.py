@@ -56,9 +56,17 @@ def test_requests_and_limits(objects: list[Object]) -> None:
 
 def test_a_token_only_where_it_is_needed(objects: list[Object]) -> None:
     for pod in pods(objects):
-        assert pod.spec["automountServiceAccountToken"] is (component(pod.owner) == "credentials"), str(pod)
+        needed = component(pod.owner) in {"credentials", "steward"}
+        assert pod.spec["automountServiceAccountToken"] is needed, str(pod)
     for account in of_kind(objects, "ServiceAccount"):
         assert account["automountServiceAccountToken"] is False
+
+
+def test_a_role_only_where_there_is_a_token(objects: list[Object]) -> None:
+    with_token = {component(pod.owner) for pod in pods(objects) if pod.spec["automountServiceAccountToken"]}
+    for kind in ("Role", "RoleBinding"):
+        assert {component(thing) for thing in of_kind(objects, kind)} == with_token
+    assert of_kind(objects, "ClusterRole", "ClusterRoleBinding") == []
 
 
 def test_each_component_has_its_own_service_account() -> None:

@@ -68,7 +68,7 @@ AREAS: dict[str, dict[str, Any]] = {
     "metrics": merged(ALONE, METRICS, {"api": {"enabled": True}}),
     "networkPolicy": merged(OFF, METRICS),
     "podDefaults": merged(ALONE, {"workers": {"hpa": POOLS["hpa"]}}),
-    "rabbitmq": merged(OFF, NO_REDIS),
+    "rabbitmq": merged(OFF, NO_REDIS, {"topology": {"enabled": True}}),
     "redis": merged(OFF, NO_RABBITMQ),
     "topology": merged(ALONE, {"topology": {"enabled": True}}),
     "workerDefaults": merged(ALONE, {"workers": {"hpa": {"queues": ["a"]}}}, METRICS),
@@ -91,7 +91,10 @@ BESIDE: dict[str, Values] = {
     "externalRedis.username": {"externalRedis": LOGIN},
     "externalRedis.password": {"externalRedis": LOGIN},
     "externalRedis.tls.caKey": {"externalRedis": {"tls": {"caSecret": "ca"}}},
+    "rabbitmq.tls": {"rabbitmq": {"tls": {"enabled": True, "existingSecret": "tls"}}},
+    "redis.tls": {"redis": {"tls": {"enabled": True, "existingSecret": "tls"}}},
     "workerDefaults.autoscaling": {"workers": POOLS},
+    "workerDefaults.softShutdownSeconds": {"workerDefaults": {"interruptible": True}},
     "workerDefaults.queues": {"workers": {"without": {"concurrency": 1}}},
 }
 OTHERS: dict[str, list[Any]] = {

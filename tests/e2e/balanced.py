@@ -24,6 +24,8 @@ class Load(Background):
         super().__init__(self._follow, self._submit)
         self.accepted: list[str] = []
         self.failed: list[str] = []
+        self.unavailable: list[str] = []
+        """What the API itself says when broker or results are away: 503 with Retry-After, or no pod that is ready."""
         self._release = release
         self._addresses: dict[str, str] = {}
         self._forwards = ExitStack()
@@ -57,11 +59,14 @@ class Load(Background):
             addresses = sorted(self._addresses.values())
             if not addresses:
                 if self.accepted:
-                    self.failed.append("no endpoint is ready")
+                    self.unavailable.append("no endpoint is ready")
                 continue
             started = time.monotonic()
             try:
                 answer = httpx.get(f"http://{addresses[number % len(addresses)]}/load", timeout=15)
+                if answer.status_code == 503 and "retry-after" in answer.headers:
+                    self.unavailable.append(answer.text)
+                    continue
                 answer.raise_for_status()
                 self.accepted.append(answer.json()["process_id"])
             except httpx.HTTPError as error:

@@ -95,10 +95,15 @@ class Release:
         """Return a pool's Deployment."""
         return client.AppsV1Api().read_namespaced_deployment(f"{self.fullname}-worker-{pool}", self.namespace)
 
+    def pods(self, pool: str = "default") -> list[str]:
+        """Return the names of a pool's pods, those that still end included."""
+        selector = f"app.kubernetes.io/instance={self.name},stalk/pool={pool}"
+        found = client.CoreV1Api().list_namespaced_pod(self.namespace, label_selector=selector).items
+        return [str(pod.metadata.name) for pod in found if pod.metadata is not None]
+
     def replicas(self, pool: str = "default") -> int:
         """Return how many pods of a pool there are, those that still end included."""
-        selector = f"app.kubernetes.io/instance={self.name},stalk/pool={pool}"
-        return len(client.CoreV1Api().list_namespaced_pod(self.namespace, label_selector=selector).items)
+        return len(self.pods(pool))
 
     def autoscalers(self) -> dict[str, Any]:
         """Return the HorizontalPodAutoscalers, by name."""

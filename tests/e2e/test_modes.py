@@ -1,42 +1,31 @@
 """The CPU autoscaler, and changing from one autoscaler to the other on a live release, with an app that is not ours."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from charting.rendering import merged
 from e2e.harness import Release, until
+from e2e.mounted import mounted
 
 pytestmark = pytest.mark.timeout(600)
 
-APP = (Path(__file__).parent / "apps" / "burner.py").read_text(encoding="utf-8")
-MOUNTED = {
-    "extraVolumes": [{"name": "app", "configMap": {"name": "burner"}}],
-    "extraVolumeMounts": [{"name": "app", "mountPath": "/app"}],
-}
-VALUES = {
-    "celery": {"app": "burner:app"},
-    "api": {"enabled": False},
-    "flower": {"enabled": False},
-    "topology": MOUNTED,
-    "extraEnv": {"PYTHONPATH": "/app"},
-    "workerDefaults": MOUNTED
-    | {
-        "longestTaskSeconds": 40,
-        "resources": {"requests": {"cpu": "100m"}, "limits": {"cpu": "300m"}},
-        "autoscaling": {
-            "max": 3,
-            "cpuUtilization": 50,
-            "cooldownPeriod": 45,
-            "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}},
+VALUES = merged(
+    mounted("burner"),
+    {
+        "workerDefaults": {
+            "longestTaskSeconds": 40,
+            "resources": {"requests": {"cpu": "100m"}, "limits": {"cpu": "300m"}},
+            "autoscaling": {
+                "max": 3,
+                "cpuUtilization": 50,
+                "cooldownPeriod": 45,
+                "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}},
+            },
         },
+        "workers": {"default": {"queues": ["burn"]}},
     },
-    "workers": {"default": {"queues": ["burn"]}},
-    "extraObjects": [
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "burner"}, "data": {"burner.py": APP}}
-    ],
-}
+)
 
 
 def mode(name: str) -> dict[str, object]:

@@ -195,3 +195,26 @@ def test_celery_that_is_not_there(flower: Flower, tmp_path: Path) -> None:
     (tmp_path / "celery").unlink()
     problem = refused(flower(**LOGIN, PATH=str(tmp_path)))
     assert problem == "cannot start celery: No such file or directory; is it installed, and on PATH?"
+
+
+CA = str(Path(__file__).resolve())
+"""Any file: Flower reads it, not the wrapper."""
+HTTPS = {"BROKER_MANAGEMENT_URL": "https://rabbitmq:15671", "BROKER_TLS_CA": CA}
+
+
+@pytest.mark.parametrize(
+    ("variables", "trusted"),
+    [
+        (HTTPS, CA),
+        (HTTPS | {"SSL_CERT_FILE": "/mine.pem"}, "/mine.pem"),
+        (HTTPS | {"BROKER_MANAGEMENT_URL": "http://rabbitmq:15672"}, None),
+        ({"BROKER_MANAGEMENT_URL": "https://rabbitmq:15671"}, None),
+    ],
+    ids=["private CA", "somebody's own", "plain", "system's CAs"],
+)
+def test_the_brokers_ca_is_trusted_for_its_management_api(
+    flower: Flower, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], trusted: str | None
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    _, env = started(flower(**LOGIN, **BROKER, **variables))
+    assert env.get("SSL_CERT_FILE") == trusted

@@ -187,3 +187,12 @@ def test_the_other_commands_do_not_import_it() -> None:
     program = "import sys; from stalk.cli import main; main(['probe', 'live']); print('stalk.plan' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, check=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_idle_pods_go_first_unless_told_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [*QUICK, "--as-is", "--behavior", "thrifty", "--for", "1h", "--json"]
+    hours = []
+    for more in ([], ["--idle-first"], ["--no-idle-first"]):
+        assert plan(*words, *more) == 0
+        hours.append(json.loads(capsys.readouterr().out)["pools"]["default"]["candidates"][0]["pod_hours"])
+    assert hours[0] == hours[1] != hours[2]

@@ -256,13 +256,14 @@ workers:
   gone: null
   fixed: {queues: [fixed], autoscaling: {mode: none, replicas: 3}}
 rabbitmq: {statisticsSeconds: 3}
+steward: {enabled: false}
 """
 
 
 def test_pools_of_a_values_file(tmp_path: Path) -> None:
-    pools, statistics = read(written(tmp_path, VALUES))
+    pools, site = read(written(tmp_path, VALUES))
     assert list(pools) == ["mail", "images", "fixed"]
-    assert statistics == 3
+    assert (site.statistics, site.idle_first) == (3, False)
     mail, images, fixed = pools.values()
     assert (mail.concurrency, mail.least, mail.most, mail.target, mail.queues) == (2, 1, 20, 2, ("mail", "urgent-mail"))
     assert mail.behavior == {"scaleUp": {"stabilizationWindowSeconds": 30}}
@@ -273,9 +274,9 @@ def test_pools_of_a_values_file(tmp_path: Path) -> None:
 
 
 def test_values_that_say_nothing_of_pools(tmp_path: Path) -> None:
-    pools, statistics = read(written(tmp_path, "rabbitmq: {enabled: false}"))
+    pools, site = read(written(tmp_path, "rabbitmq: {enabled: false}"))
     assert pools == {"default": Pool()}
-    assert statistics == 5, "an external RabbitMQ's own interval"
+    assert (site.statistics, site.idle_first) == (5, True), "an external RabbitMQ's own interval"
 
 
 @pytest.mark.parametrize(

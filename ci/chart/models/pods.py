@@ -78,7 +78,7 @@ class Resources(Model):
 
 
 class ServiceAccount(Model):
-    """A component's ServiceAccount. Its token is never mounted, but for the credentials Job."""
+    """A component's ServiceAccount. Its token is mounted for the credentials Job and the steward alone."""
 
     create: bool | None = Field(None, description="Make one; false: use `name`, or the namespace's `default`.")
     name: OptionalName | None = Field(None, description="Its name; the component's own unless set.")

@@ -7,14 +7,14 @@ from pydantic import Field
 from chart.models.base import Key, Manifest, Model, OptionalName, Port, Positive, Whole
 from chart.models.pods import Resources, ServerPod, WholeImage
 from chart.models.services import Persistence, sizes
-from chart.models.workers import Probes, exec_probe
+from chart.models.workers import Probes
 
 __all__ = ["ExternalRabbitmq", "ExternalRedis", "Management", "Rabbitmq", "RabbitmqAuth", "Redis", "RedisAuth", "Tls"]
 
 Vhost = Annotated[str, Field(min_length=1)]
 User = Annotated[str, Field(min_length=1)]
+Pattern = Annotated[str, Field(min_length=1)]
 Part = Annotated[float, Field(gt=0, le=1)]
-REDIS_PING = ["redis-cli", "-e", "ping"]
 
 
 def tcp_probe(port: str, **rest: Any) -> Manifest:
@@ -22,15 +22,42 @@ def tcp_probe(port: str, **rest: Any) -> Manifest:
     return {"tcpSocket": {"port": port}, **rest}
 
 
+class ServerTls(Model):
+    """TLS of a bundled server."""
+
+    enabled: bool = Field(False, description="Speak TLS, and nothing else; clients check certificate and name.")
+    existing_secret: OptionalName = Field("", description="Your Secret with the three keys, as cert-manager makes it.")
+    cert_key: Key = Field("tls.crt", description="The key of the certificate, with its chain.")
+    key_key: Key = Field("tls.key", description="The key of its private key.")
+    ca_key: Key = Field("ca.crt", description="The key of the CA that clients check it against.")
+
+
+class WorkerRights(Model):
+    """What workers may do beyond what Celery needs: patterns of names of queues and exchanges."""
+
+    configure: list[Pattern] = Field([], description="Declare and delete.")
+    write: list[Pattern] = Field([], description="Publish to an exchange, bind a queue.")
+    read: list[Pattern] = Field([], description="Consume and purge a queue, bind to an exchange.")
+
+
 class RabbitmqAuth(Model):
     """The bundled broker's users."""
 
-    username: User = Field("stalk", description="The app's user.")
+    username: User = Field("stalk", description="User of API, topology Job, beat and Flower: declares everything.")
+    worker_username: User = Field(
+        "stalk-worker",
+        description="User of the workers: works on every queue, deletes none, reads no dead letters. "
+        "Without `topology.enabled` workers declare, and are the user above.",
+    )
+    worker_rights: WorkerRights = Field(
+        WorkerRights(), description="What an app's own exchanges and queues need beyond that."
+    )
     scaler_username: User = Field(
         "stalk-monitor", description="Reads queue lengths for KEDA and Flower: tag `monitoring`, no other right."
     )
-    existing_secret: OptionalName = Field("", description="Your Secret with both passwords; generated unless set.")
+    existing_secret: OptionalName = Field("", description="Your Secret with the three passwords; generated unless set.")
     password_key: Key = Field("rabbitmq-password", description="The app's key in it.")
+    worker_password_key: Key = Field("rabbitmq-worker-password", description="The workers' key in it.")
     scaler_password_key: Key = Field("rabbitmq-monitor-password", description="The scaler's key in it.")
 
 
@@ -43,6 +70,7 @@ class Rabbitmq(ServerPod):
     )
     vhost: Vhost = Field("/", description="Virtual host.")
     auth: RabbitmqAuth = Field(RabbitmqAuth(), description="Users.")
+    tls: ServerTls = Field(ServerTls(), description="TLS, of AMQP and of the management API.")
     statistics_seconds: Positive = Field(
         1, le=60, description="How often queue lengths are counted; what KEDA reads is about twice as old at most."
     )
@@ -126,6 +154,7 @@ class Redis(ServerPod):
         WholeImage(registry="docker.io", repository="library/redis", tag="8"), description="Its image."
     )
     auth: RedisAuth = Field(RedisAuth(), description="Password.")
+    tls: ServerTls = Field(ServerTls(), description="TLS.")
     max_memory: Part = Field(0.75, description="Part of `limits.memory` at which writes are refused.")
     extra_config: str = Field("", description="More lines of redis.conf.")
     resources: Resources | None = Field(
@@ -137,11 +166,11 @@ class Redis(ServerPod):
     termination_grace_period_seconds: Positive | None = Field(60, description="From SIGTERM to SIGKILL.")
     probes: Probes = Field(
         Probes(
-            startup=exec_probe(REDIS_PING, periodSeconds=2, timeoutSeconds=5, failureThreshold=150),
-            liveness=exec_probe(REDIS_PING, periodSeconds=20, timeoutSeconds=10, failureThreshold=6),
-            readiness=exec_probe(REDIS_PING, periodSeconds=10, timeoutSeconds=5),
+            startup={"periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 150},
+            liveness={"periodSeconds": 20, "timeoutSeconds": 10, "failureThreshold": 6},
+            readiness={"periodSeconds": 10, "timeoutSeconds": 5},
         ),
-        description="Probes.",
+        description="Probes: `redis-cli ping`, unless one says exec or tcpSocket itself.",
     )
     persistence: Persistence = Field(Persistence(enabled=True), description="Its volume.")
 

@@ -7,9 +7,20 @@ from pydantic import Field
 from chart.models.base import Key, Manifest, Model, OptionalName, Port, Positive, Quantity, Whole
 from chart.models.exposed import HttpRoute, Ingress, PrefixedHttpRoute, PrefixedIngress, Service
 from chart.models.pods import AppPod, Image, OpenNetworkRules, PodOptions, Resources
-from chart.models.workers import Probes, Queue
+from chart.models.workers import Probes, Queue, exec_probe
 
-__all__ = ["Api", "ApiAutoscaling", "Beat", "Flower", "FlowerAuth", "Persistence", "Topology", "http_probe", "sizes"]
+__all__ = [
+    "Api",
+    "ApiAutoscaling",
+    "Beat",
+    "Flower",
+    "FlowerAuth",
+    "Persistence",
+    "Steward",
+    "Topology",
+    "http_probe",
+    "sizes",
+]
 
 
 def sizes(requests: tuple[str, str], limits: tuple[str, str]) -> Resources:
@@ -139,4 +150,23 @@ class Topology(PodOptions):
     backoff_limit: Whole = Field(20, description="Tries.")
     resources: Resources | None = Field(
         sizes(("50m", "128Mi"), ("1", "256Mi")), description="Requests and limits of the main container."
+    )
+
+
+class Steward(PodOptions):
+    """Marks busy workers' pods, so that a ReplicaSet that shrinks takes idle ones first."""
+
+    enabled: bool = Field(True, description="Run it, where a pool may have more than one pod.")
+    resources: Resources | None = Field(
+        sizes(("20m", "64Mi"), ("250m", "128Mi")), description="Requests and limits of the main container."
+    )
+    probes: Probes = Field(
+        Probes(
+            startup=exec_probe(["stalk", "probe", "live"], periodSeconds=2, timeoutSeconds=10, failureThreshold=60),
+            liveness=exec_probe(
+                ["stalk", "probe", "live", "--max-age", "120"], periodSeconds=30, timeoutSeconds=10, failureThreshold=4
+            ),
+            readiness=exec_probe(["stalk", "probe", "ready"], periodSeconds=15, timeoutSeconds=10, failureThreshold=2),
+        ),
+        description="Probes.",
     )

@@ -15,11 +15,11 @@ from chart.models.pods import (
     WholeImage,
 )
 from chart.models.servers import ExternalRabbitmq, ExternalRedis, Rabbitmq, Redis
-from chart.models.services import Api, Beat, Flower, Topology, sizes
+from chart.models.services import Api, Beat, Flower, Steward, Topology, sizes
 from chart.models.workers import Autoscaling, Fallback, Pool, PoolName, Probes, exec_probe
 from stalk.settings import LogLevel
 
-__all__ = ["Celery", "Global", "Keda", "Metrics", "NetworkPolicy", "Toolkit", "Values"]
+__all__ = ["Celery", "Credentials", "Global", "Keda", "Metrics", "NetworkPolicy", "Toolkit", "Values"]
 
 NameOverride = Annotated[str, Field(pattern=r"^([a-z]([-a-z0-9]*[a-z0-9])?)?$", max_length=53)]
 Module = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.]*(:[A-Za-z_][A-Za-z0-9_.]*)?$")]
@@ -61,6 +61,8 @@ WORKER_DEFAULTS = Pool(
     concurrency=1,
     pool="prefork",
     longest_task_seconds=600,
+    interruptible=False,
+    soft_shutdown_seconds=15,
     extra_args=[],
     resources=sizes(("100m", "256Mi"), ("1", "512Mi")),
     strategy={"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}},
@@ -118,6 +120,16 @@ class Celery(Model):
     delivery_limit: Positive = Field(20, description="Deliveries of one task before it goes to the dead-letter queue.")
 
 
+class Credentials(Model):
+    """Passwords of the bundled servers' users and of Flower's page."""
+
+    generation: Positive = Field(
+        1,
+        description="One more changes all passwords at the next `helm upgrade`; the ones before stay valid until the "
+        "next change. From 2 on, the keys of a Secret of yours end in it too: `redis-password-2`.",
+    )
+
+
 class Keda(Model):
     """Where KEDA is."""
 
@@ -129,7 +141,7 @@ class NetworkPolicy(Model):
 
     enabled: bool = Field(True, description="Make them.")
     kube_api_ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(
-        [443, 6443], description="Where the credentials Job reaches the Kubernetes API."
+        [443, 6443], description="Where credentials Job and steward reach the Kubernetes API."
     )
     metrics_from: list[Manifest] = Field([], description="Peers that may scrape; none: any namespace.")
 
@@ -150,7 +162,9 @@ class Values(Model):
     common_labels: Labels = Field({}, description="Labels on every object; in no selector.")
     global_: Global = Field(Global(), alias="global", description="Shared with other charts.")
     image: WholeImage = Field(OUR_IMAGE, description="The app's image: your app and `stalk-celery[flower]`.")
-    toolkit: Toolkit = Field(Toolkit(), description="The chart's own programs: credentials, users, `helm test`.")
+    toolkit: Toolkit = Field(
+        Toolkit(), description="The chart's own programs: credentials, users, steward, `helm test`."
+    )
     celery: Celery = Field(Celery(), description="The Celery app.")
     extra_env: EnvMap = Field({}, description='Every container of the app: `NAME: "text"` or `NAME: {valueFrom: …}`.')
     extra_env_from: list[Manifest] = Field([], description="Every container of the app: whole Secrets and ConfigMaps.")
@@ -161,12 +175,14 @@ class Values(Model):
         {"default": Pool(queues=["test-queue"])}, description="Pools by name, each over workerDefaults; null for none."
     )
     topology: Topology = Field(Topology(), description="Declares queues before any worker exists.")
+    steward: Steward = Field(Steward(), description="When replicas go down, idle pods go first.")
     beat: Beat = Field(Beat(), description="Periodic tasks.")
     flower: Flower = Field(Flower(), description="Flower.")
     rabbitmq: Rabbitmq = Field(Rabbitmq(), description="The bundled broker.")
     external_rabbitmq: ExternalRabbitmq = Field(ExternalRabbitmq(), description="Your broker.")
     redis: Redis = Field(Redis(), description="The bundled result store.")
     external_redis: ExternalRedis = Field(ExternalRedis(), description="Your Redis or Valkey.")
+    credentials: Credentials = Field(Credentials(), description="Generations of passwords.")
     keda: Keda = Field(Keda(), description="Where KEDA is.")
     network_policy: NetworkPolicy = Field(NetworkPolicy(), description="NetworkPolicies.")
     metrics: Metrics = Field(Metrics(), description="Prometheus Operator.")

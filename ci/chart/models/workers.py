@@ -50,7 +50,9 @@ class Autoscaling(Model):
     behavior: Manifest | None = Field(None, description="HorizontalPodAutoscaler `behavior`, in both modes.")
     polling_interval: Positive | None = Field(None, description="Seconds between two looks at the queue.")
     cooldown_period: Whole | None = Field(
-        None, description="Seconds without a task before zero; terminationGracePeriodSeconds + 30 unless set."
+        None,
+        description="Seconds without a task before zero; terminationGracePeriodSeconds + 30 unless set, and at "
+        "least longestTaskSeconds + 60.",
     )
     initial_cooldown_period: Whole | None = Field(None, description="Seconds before the first scale to zero.")
     fallback: Fallback | None = Field(None, description="While the broker cannot be read.")
@@ -72,8 +74,18 @@ class Pool(AppPod):
     longest_task_seconds: Positive | None = Field(
         None, description="The longest a task runs. Grace, cooldown and RabbitMQ's consumer_timeout follow."
     )
+    interruptible: bool | None = Field(
+        None,
+        description="Give running tasks back to the queue after softShutdownSeconds, for spot nodes; else they may "
+        "take as long as the grace period.",
+    )
+    soft_shutdown_seconds: Whole | None = Field(
+        None, description="Interruptible: how long running tasks may still take after SIGTERM."
+    )
     termination_grace_period_seconds: Positive | None = Field(
-        None, description="From SIGTERM to SIGKILL; longestTaskSeconds + 30 unless set."
+        None,
+        description="From SIGTERM to SIGKILL; longestTaskSeconds + 30 unless set, or softShutdownSeconds + 10 where "
+        "the pool is interruptible.",
     )
     extra_args: list[str] | None = Field(None, description="More words for `celery worker`.")
     strategy: Manifest | None = Field(None, description="The Deployment's strategy.")

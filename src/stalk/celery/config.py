@@ -41,6 +41,7 @@ def configure(app: Celery, settings: ConnectionSettings, queues: Iterable[str]) 
         | {
             "stalk_delivery_limit": settings.queue_delivery_limit,
             "stalk_run_dir": settings.stalk_run_dir,
+            "stalk_shutdown_seconds": settings.shutdown_seconds,
             "task_queues": tuple(task_queue(name, settings.queue_delivery_limit) for name in names),
             "task_default_queue": names[0],
             "task_default_queue_type": "quorum",

@@ -1,13 +1,18 @@
-"""Celery's consumer, kept from two things that would cost a task or a worker."""
+"""Celery's consumer, kept from what would cost a task, a worker, or a second run of the same task."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
 
+from celery.backends.redis import RedisBackend
+from celery.exceptions import WorkerShutdown
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer as CeleryConsumer
 from kombu import Connection, Message
 
 from stalk.celery.heartbeat import HeartbeatFiles
+from stalk.celery.redelivery import Redeliveries
+from stalk.celery.running import RunningTasks
+from stalk.celery.shutdown import drain
 
 __all__ = ["Consumer"]
 
@@ -17,17 +22,105 @@ log = get_logger(__name__)
 class Consumer(CeleryConsumer):
     """The consumer that `worker_consumer` names."""
 
+    class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc, valid-type]
+        """Celery's steps, with delayed delivery declared only where it is missing."""
+
+        default_steps: ClassVar = [
+            "stalk.celery.delayed_delivery:DelayedDelivery" if step.endswith(":DelayedDelivery") else step
+            for step in CeleryConsumer.Blueprint.default_steps
+        ]
+
+    consuming = False
+    """The event loop turns with a connection that tasks are delivered on."""
+    stopping = False
+    """What is delivered now goes back."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.files = HeartbeatFiles(self.app.conf.stalk_run_dir)
+        self._take: Callable[[Message], object] | None = None
+        self._running: RunningTasks | None = None
+        self._redeliveries: Redeliveries | None = None
+        if isinstance(self.app.backend, RedisBackend):
+            self._running = RunningTasks(self.app.conf.result_backend, self.hostname)
+            self._redeliveries = Redeliveries(self, self._running, self._begin)
+
+    def start(self) -> None:
+        """Consume until the worker is told to stop, then finish in order.
+
+        Raises:
+            WorkerShutdown: nothing runs here any more.
+        """
+        if self._running is not None:
+            self._running.start()
+        try:
+            super().start()
+        except WorkerShutdown:
+            self.stopping = True
+            self.files.ready.unlink(missing_ok=True)
+            if self.hub is not None:  # type: ignore[attr-defined]
+                drain(self, self.app.conf.stalk_shutdown_seconds)
+            raise
+
+    def shutdown(self) -> None:
+        """Close what is left."""
+        super().shutdown()
+        if self._running is not None:
+            self._running.stop()
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], object]:
+        """Return what is done with each delivery."""
+        take = self._take = super().create_task_handler(*args, **kwargs)
+        redeliveries = self._redeliveries
+
+        def on_task_received(message: Message) -> None:
+            if self.stopping:
+                message.reject_log_error(log, self.connection_errors, requeue=True)  # type: ignore[attr-defined]
+            elif redeliveries is None or not redeliveries.takes(message):
+                take(message)
+
+        return on_task_received
+
+    def _begin(self, message: Message) -> None:
+        """Do with a message that was held what is done with any other."""
+        if self._take is not None:
+            self._take(message)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Say what runs here before RabbitMQ's second deliveries reach anybody."""
+        self.tell_running()
+        super().on_connection_error_after_connected(exc)
+
+    def on_close(self) -> None:
+        """Forget deliveries of a connection that is gone."""
+        self.consuming = False
+        self.let_go_redelivered()
+        super().on_close()
+
+    def tell_running(self) -> None:
+        """Say at once which tasks run here."""
+        if self._running is not None:
+            self._running.tell()
+
+    def give_back_running(self, ids: Iterable[str]) -> None:
+        """Say that these tasks run here no more."""
+        if self._running is not None:
+            self._running.given_back(ids)
+
+    def let_go_redelivered(self) -> list[Message]:
+        """Return the messages that are held because their tasks may run elsewhere."""
+        return [] if self._redeliveries is None else self._redeliveries.let_go()
+
     def ensure_connected(self, conn: Connection) -> Connection:
         """Connect, and touch the heartbeat file with every attempt and every second of waiting.
 
         So an outage of the broker does not restart the worker.
         """
-        files = HeartbeatFiles(self.app.conf.stalk_run_dir)
         ensure: Callable[..., Connection] = conn.ensure_connection
 
         def beating(errback: Any, max_retries: Any, callback: Callable[[], object]) -> Connection:
             def beat() -> None:
-                files.beat()
+                self.files.beat()
                 callback()
 
             return ensure(errback, max_retries, callback=beat)
@@ -38,7 +131,8 @@ class Consumer(CeleryConsumer):
     def on_ready(self) -> None:
         """Say that tasks are consumed; Celery calls this after every connect, when the broker has agreed to deliver."""
         super().on_ready()
-        HeartbeatFiles(self.app.conf.stalk_run_dir).ready.touch()
+        self.consuming = True
+        self.files.ready.touch()
 
     def on_decode_error(self, message: Message, exc: Exception) -> None:
         """Give a message that cannot be read to the dead-letter queue; Celery would acknowledge, and lose it."""

@@ -3,16 +3,24 @@
 from collections.abc import Iterable
 from typing import Any
 
+from amqp.exceptions import AccessRefused, NotFound
 from celery.app.amqp import AMQP, Queues
-from kombu import Exchange, Queue
+from kombu import Connection, Exchange, Queue
+from kombu.transport.native_delayed_delivery import (
+    bind_queue_to_native_delayed_delivery_exchange,
+    declare_native_delayed_delivery_exchanges_and_queues,
+)
 
 __all__ = [
     "DEAD_LETTER_EXCHANGE",
     "EXCHANGE",
+    "QueueMissing",
     "StalkAMQP",
+    "TaskQueue",
     "check_names",
     "dead_letter_queue",
     "dead_letter_queue_name",
+    "declare_whole",
     "task_queue",
 ]
 
@@ -22,7 +30,78 @@ EXCHANGE = Exchange("stalk", type="topic")
 DEAD_LETTER_EXCHANGE = Exchange("stalk.dead-letters", type="direct")
 
 
-def task_queue(name: str, delivery_limit: int) -> Queue:
+class QueueMissing(AccessRefused):
+    """A task queue does not exist, and this process may not declare it; the text says what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.args = (message,)  # what a result backend keeps of an exception, and makes it from again
+
+
+class TaskQueue(Queue):
+    """A task queue that is declared only where it does not exist yet, and then with all that belongs to it.
+
+    Celery declares a queue each time that it consumes or publishes. RabbitMQ asks for the right `configure` even when
+    nothing changes, and who may configure a queue may delete it. To ask whether it exists takes no right at all
+    (https://www.rabbitmq.com/docs/access-control#authorisation), so a worker's user needs none.
+    """
+
+    def declare(self, nowait: bool = False, channel: Any = None) -> str:
+        """Declare the queue if it is missing.
+
+        Raises:
+            QueueMissing: it is missing, and the user may not declare it.
+        """
+        bound: Any = channel or self.channel
+        connection: Connection = bound.connection.client
+        if connection.transport.driver_type != "amqp":  # an app's own tests, in memory
+            return str(super().declare(nowait, channel))
+        if not _exists(connection, self.name):
+            try:
+                declare_whole(connection, [self])
+            except AccessRefused as error:
+                raise QueueMissing(_missing(self.name, str(error.reply_text))) from error
+        return self.name
+
+
+def declare_whole(connection: Connection, queues: Iterable[Queue]) -> None:
+    """Declare task queues, their dead-letter queues and delayed delivery, whether they exist or not.
+
+    Args:
+        connection: an open connection; every declaration uses channels of its own.
+        queues: task queues as `task_queue` makes them.
+
+    Raises:
+        PreconditionFailed: something exists with other arguments.
+        AccessRefused: the user may not declare it.
+    """
+    declare_native_delayed_delivery_exchanges_and_queues(connection, "quorum")
+    for queue in queues:
+        with connection.channel() as channel:
+            dead_letter_queue(queue.name).bind(channel).declare()
+            Queue.declare(queue.bind(channel))
+        bind_queue_to_native_delayed_delivery_exchange(connection, queue)
+
+
+def _exists(connection: Connection, name: str) -> bool:
+    try:
+        channel: Any
+        with connection.channel() as channel:  # of its own: RabbitMQ closes it when there is no such queue
+            channel.queue_declare(name, passive=True)
+    except NotFound:
+        return False
+    return True
+
+
+def _missing(name: str, reply: str) -> str:
+    return (
+        f"queue {name!r} does not exist, and this process's broker user may not declare it ({reply}). "
+        f"Run `stalk topology --queue {name}` as a user who may; in the Helm chart's values: "
+        f"topology: {{extraQueues: [{name}]}}"
+    )
+
+
+def task_queue(name: str, delivery_limit: int) -> TaskQueue:
     """Return the declaration of a task queue.
 
     Args:
@@ -32,7 +111,7 @@ def task_queue(name: str, delivery_limit: int) -> Queue:
     The dead-letter strategy is at-least-once, so a task is never between two queues; RabbitMQ asks for
     `x-overflow: reject-publish` with it (https://www.rabbitmq.com/docs/quorum-queues#activating-at-least-once).
     """
-    return Queue(
+    return TaskQueue(
         name,
         EXCHANGE,
         routing_key=name,

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from celery import states
 from redis.exceptions import RedisError
 
-__all__ = ["COMMAND_SECONDS", "ResultsUnavailable", "TaskState", "guarded"]
+__all__ = ["COMMAND_SECONDS", "GivenBack", "ResultsUnavailable", "TaskState", "guarded"]
 
 COMMAND_SECONDS = 2.0
 """How long Redis may take to accept a connection, or to answer."""
@@ -18,6 +18,10 @@ T = TypeVar("T")
 
 class ResultsUnavailable(Exception):
     """Redis cannot be reached, or did not answer in time."""
+
+
+class GivenBack(Exception):
+    """What is stored, in state RETRY, for a task that a worker gave back to its queue when it was told to stop."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,11 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
     cluster.add_argument("--pod-start", default="2s", metavar="TIME", help="replica asked for to worker ready (2s)")
     cluster.add_argument("--pod-stop", default="1.5s", metavar="TIME", help="last task ended to pod gone (1.5s)")
     cluster.add_argument("--statistics", metavar="TIME", help="rabbitmq.statisticsSeconds (1s; external brokers 5s)")
-    cluster.add_argument("--idle-first", action="store_true", help="a scale-in takes pods without a task first")
+    cluster.add_argument(
+        "--idle-first",
+        action=argparse.BooleanOptionalAction,
+        help="a scale-in takes pods without a task first (steward.enabled; default: it does)",
+    )
     cluster.add_argument("--pod-cost", type=_above_zero, metavar="PRICE", help="of a pod for an hour")
     cluster.add_argument("--seed", type=int, default=0, help="of what chance decides: the same seed, the same plan")
     cluster.add_argument(

@@ -54,19 +54,13 @@ def run(options: argparse.Namespace) -> str | None:
     Raises:
         PlanProblem: something is wrong with the input.
     """
-    pools, statistics = _pools(options)
+    pools, site = _pools(options)
     known = list(pools)
     if options.pool:
         pools = {options.pool: pools[options.pool]}
     work = _work(options, list(pools), known)
     if options.plot and len(pools) > 1:
         raise PlanProblem("--plot: draws one pool; choose it with --pool")
-    site = Site(
-        pods_start=seconds(options.pod_start, "--pod-start"),
-        pods_stop=seconds(options.pod_stop, "--pod-stop"),
-        statistics=statistics,
-        idle_first=options.idle_first,
-    )
     objective = _objective(options)
     single = len(pools) == 1
     planner = _Planner(options, site, objective, compare=not options.as_is and (single or objective.stated))
@@ -83,22 +77,25 @@ def run(options: argparse.Namespace) -> str | None:
     return _unreached(results, objective)
 
 
-def _pools(options: argparse.Namespace) -> tuple[dict[str, Pool], float]:
-    statistics = Site.statistics
+def _pools(options: argparse.Namespace) -> tuple[dict[str, Pool], Site]:
+    site = Site()
     if options.values:
-        pools, statistics = read(Path(options.values))
+        pools, site = read(Path(options.values))
         if options.pool and options.pool not in pools:
             raise PlanProblem(f"--pool {options.pool}: {options.values} has {', '.join(pools)}")
     else:
         name = options.pool or Pool.name
         pools = {name: Pool(name=name)}
     if options.statistics:
-        statistics = seconds(options.statistics, "--statistics")
-        if not statistics:
+        site = replace(site, statistics=seconds(options.statistics, "--statistics"))
+        if not site.statistics:
             raise PlanProblem("--statistics: 0 is no interval")
     if options.concurrency and len(options.concurrency) == 1:
         pools = {name: replace(pool, concurrency=options.concurrency[0]) for name, pool in pools.items()}
-    return pools, statistics
+    if options.idle_first is not None:
+        site = replace(site, idle_first=options.idle_first)
+    start, stop = seconds(options.pod_start, "--pod-start"), seconds(options.pod_stop, "--pod-stop")
+    return pools, replace(site, pods_start=start, pods_stop=stop)
 
 
 def _work(options: argparse.Namespace, names: Sequence[str], known: Sequence[str]) -> dict[str, _Work]:

@@ -65,8 +65,8 @@ class Site:
     """Seconds from the last task of a pod that ends until it is gone."""
     statistics: float = 1.0
     """Seconds between two counts of the queue lengths; what is read is up to twice as old."""
-    idle_first: bool = False
-    """A scale-in takes pods without a task first; else any."""
+    idle_first: bool = True
+    """A scale-in takes pods without a task first, which the chart's steward sees to; else any."""
 
 
 def named(name: str, mapping: Mapping[str, Any], where: str) -> Pool:
@@ -111,8 +111,8 @@ def named(name: str, mapping: Mapping[str, Any], where: str) -> Pool:
 _NOT_SIMULATED = ("cpuTrigger", "extraTriggers", "paused", "initialCooldownPeriod")
 
 
-def read(path: Path) -> tuple[dict[str, Pool], float]:
-    """Return the pools of a values file by name, and how often queue lengths are counted, in seconds.
+def read(path: Path) -> tuple[dict[str, Pool], Site]:
+    """Return the pools of a values file by name, and what it says of what is around them.
 
     Raises:
         PlanProblem: it is no such file.
@@ -136,7 +136,8 @@ def read(path: Path) -> tuple[dict[str, Pool], float]:
             pools[str(name)] = named(str(name), whole, where)
     if not pools:
         raise PlanProblem(f"{path}: workers: no pool is enabled")
-    return pools, _statistics(values, path)
+    steward = _map(values.get("steward"), f"{path}: steward").get("enabled", True)
+    return pools, Site(statistics=_statistics(values, path), idle_first=bool(steward))
 
 
 def _statistics(values: Mapping[str, Any], path: Path) -> float:

@@ -11,16 +11,26 @@
 {{- define "stalk.bundledBroker" -}}
 {{- $host := include "stalk.name" (list . "rabbitmq") -}}
 {{- $auth := .Values.rabbitmq.auth -}}
-{{- $secret := $auth.existingSecret | default (include "stalk.credentialsName" .) -}}
-{{- $management := dict
-      "url" (printf "http://%s.%s.svc:15672" $host .Release.Namespace)
-      "username" (dict "text" $auth.scalerUsername)
-      "password" (dict "secret" $secret "key" $auth.scalerPasswordKey) -}}
+{{- $login := include "stalk.bundledLogin" (list . $auth.username $auth.passwordKey) | fromJson -}}
+{{- $management := include "stalk.bundledLogin" (list . $auth.scalerUsername $auth.scalerPasswordKey) | fromJson -}}
+{{- $ports := include "stalk.rabbitmqPorts" . | fromJson -}}
+{{- $scheme := ternary "https" "http" .Values.rabbitmq.tls.enabled -}}
+{{- $_ := set $management "url" (printf "%s://%s.%s.svc:%d" $scheme $host .Release.Namespace (int $ports.management)) -}}
 {{- toJson (dict
-      "host" $host "port" 5672 "vhost" .Values.rabbitmq.vhost "tls" (dict "enabled" false)
-      "username" (dict "text" $auth.username)
-      "password" (dict "secret" $secret "key" $auth.passwordKey)
-      "management" $management) -}}
+      "host" $host "port" (int $ports.amqp) "vhost" .Values.rabbitmq.vhost "tls" (include "stalk.bundledTls" .Values.rabbitmq.tls | fromJson)
+      "username" $login.username "password" $login.password "management" $management) -}}
+{{- end -}}
+
+{{/* A worker's login at the broker: {username, password} as above. Where the topology Job declares, the bundled broker's
+     workers have a user of few rights; else they declare themselves. Returns JSON. */}}
+{{- define "stalk.workerLogin" -}}
+{{- $broker := include "stalk.broker" . | fromJson -}}
+{{- $auth := .Values.rabbitmq.auth -}}
+{{- if and .Values.rabbitmq.enabled .Values.topology.enabled -}}
+{{- include "stalk.bundledLogin" (list . $auth.workerUsername $auth.workerPasswordKey) -}}
+{{- else -}}
+{{- toJson (dict "username" $broker.username "password" $broker.password) -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "stalk.externalBroker" -}}
@@ -59,9 +69,9 @@
 {{- if .Values.redis.enabled -}}
 {{- $secret := .Values.redis.auth.existingSecret | default (include "stalk.credentialsName" .) -}}
 {{- toJson (dict
-      "host" (include "stalk.name" (list . "redis")) "port" 6379 "db" 0 "tls" (dict "enabled" false)
+      "host" (include "stalk.name" (list . "redis")) "port" 6379 "db" 0 "tls" (include "stalk.bundledTls" .Values.redis.tls | fromJson)
       "username" (dict "text" "")
-      "password" (dict "secret" $secret "key" .Values.redis.auth.passwordKey)) -}}
+      "password" (dict "secret" $secret "key" (include "stalk.generationKey" (list . .Values.redis.auth.passwordKey 0)))) -}}
 {{- else -}}
 {{- $e := .Values.externalRedis -}}
 {{- toJson (dict
@@ -97,6 +107,7 @@
 {{- $mq := .Values.rabbitmq -}}
 {{- if and $mq.enabled (not $mq.auth.existingSecret) -}}
 {{- $keys = append (append $keys $mq.auth.passwordKey) $mq.auth.scalerPasswordKey -}}
+{{- if .Values.topology.enabled }}{{ $keys = append $keys $mq.auth.workerPasswordKey }}{{ end -}}
 {{- end -}}
 {{- if and .Values.redis.enabled (not .Values.redis.auth.existingSecret) -}}
 {{- $keys = append $keys .Values.redis.auth.passwordKey -}}
@@ -104,7 +115,9 @@
 {{- if and .Values.flower.enabled (not .Values.flower.auth.existingSecret) -}}
 {{- $keys = append $keys .Values.flower.auth.passwordKey -}}
 {{- end -}}
-{{- toJson (dict "keys" (uniq $keys)) -}}
+{{- $generation := list -}}
+{{- range uniq $keys }}{{ $generation = append $generation (include "stalk.generationKey" (list $ . 0)) }}{{ end -}}
+{{- toJson (dict "keys" $generation) -}}
 {{- end -}}
 
 {{/* The bundled broker's consumer_timeout in seconds: no task of any pool may reach it. */}}

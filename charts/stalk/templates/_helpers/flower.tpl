@@ -29,7 +29,7 @@
 {{- $m := (include "stalk.broker" . | fromJson).management -}}
 {{- $secret := $auth.existingSecret | default (include "stalk.credentialsName" .) -}}
 {{- $_ := set $env "FLOWER_USER" $auth.username -}}
-{{- $_ := set $env "FLOWER_PASSWORD" (include "stalk.fromSecret" (dict "secret" $secret "key" $auth.passwordKey) | fromJson) -}}
+{{- $_ := set $env "FLOWER_PASSWORD" (include "stalk.fromSecret" (dict "secret" $secret "key" (include "stalk.generationKey" (list . $auth.passwordKey 0))) | fromJson) -}}
 {{- if $m.url -}}
 {{- $_ := set $env "BROKER_MANAGEMENT_URL" $m.url -}}
 {{- $_ := set $env "BROKER_MANAGEMENT_USER" (include "stalk.envValue" $m.username | fromJson) -}}

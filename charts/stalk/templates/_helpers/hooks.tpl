@@ -18,5 +18,5 @@
 {{- range (include "stalk.generatedKeys" . | fromJson).keys }}{{ $args = append (append $args "--key") . }}{{ end -}}
 {{- $labels := dict "app.kubernetes.io/part-of" "stalk" "app.kubernetes.io/instance" .Release.Name -}}
 {{- range $key, $value := $labels }}{{ $args = append (append $args "--label") (printf "%s=%s" $key $value) }}{{ end -}}
-{{- toJson (dict "items" $args) -}}
+{{- toJson (dict "items" (concat $args (list "--generation" (toString (int .Values.credentials.generation))))) -}}
 {{- end -}}

@@ -79,16 +79,18 @@
 {{- $values = include "stalk.merge" (list $values $root.Values.workerDefaults) | fromJson -}}
 {{- $values = include "stalk.merge" (list $values (index $root.Values.workers $pool)) | fromJson -}}
 {{- $at := printf "workers.%s" $pool -}}
-{{- include "stalk.need" (list $at $values "enabled" "queues" "concurrency" "pool" "longestTaskSeconds" "strategy" "image"
+{{- include "stalk.need" (list $at $values "enabled" "queues" "concurrency" "pool" "longestTaskSeconds" "interruptible"
+      "softShutdownSeconds" "strategy" "image"
       "serviceAccount" "pdb" "networkPolicy" "autoscaling") -}}
 {{- include "stalk.need" (list (printf "%s.autoscaling" $at) $values.autoscaling "mode" "min" "max" "replicas"
       "tasksPerSlot" "cpuUtilization" "pollingInterval" "initialCooldownPeriod" "fallback") -}}
 {{- if $values.autoscaling.fallback.enabled -}}
 {{- include "stalk.need" (list (printf "%s.autoscaling.fallback" $at) $values.autoscaling.fallback "failureThreshold" "replicas") -}}
 {{- end -}}
-{{- $grace := include "stalk.given" (list $values "terminationGracePeriodSeconds" (add $values.longestTaskSeconds 30)) -}}
+{{- $grace := include "stalk.given" (list $values "terminationGracePeriodSeconds" (include "stalk.gracePeriod" $values)) -}}
 {{- $_ := set $values "terminationGracePeriodSeconds" (int $grace) -}}
-{{- $cooldown := include "stalk.given" (list $values.autoscaling "cooldownPeriod" (add (int $grace) 30)) -}}
+{{- $cooldown := max (add (int $grace) 30) (add (int $values.longestTaskSeconds) 60) -}}
+{{- $cooldown = include "stalk.given" (list $values.autoscaling "cooldownPeriod" $cooldown) -}}
 {{- $_ := set $values.autoscaling "cooldownPeriod" (int $cooldown) -}}
 {{- $_ := set $values.autoscaling "mode" (include "stalk.mode" (list $root $values.autoscaling.mode)) -}}
 {{- $name := include "stalk.name" (list $root (printf "worker-%s" $pool)) -}}

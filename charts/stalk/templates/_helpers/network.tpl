@@ -76,7 +76,7 @@ spec:
 {{- define "stalk.managementEgress" -}}
 {{- if .Values.rabbitmq.enabled -}}
 {{- $peers := (include "stalk.peers" (list . "rabbitmq") | fromJson).items -}}
-{{- include "stalk.rule" (list "to" $peers (list 15672)) -}}
+{{- include "stalk.rule" (list "to" $peers (list (include "stalk.rabbitmqPorts" . | fromJson).management)) -}}
 {{- else if .Values.externalRabbitmq.management.url -}}
 {{- $url := urlParse .Values.externalRabbitmq.management.url -}}
 {{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) -}}

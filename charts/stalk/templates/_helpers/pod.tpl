@@ -140,6 +140,22 @@ automountServiceAccountToken: false
 {{- end -}}
 {{- end -}}
 
+{{/* A whole RoleBinding of a component's Role to its ServiceAccount (list $ component); a third item is a map of annotations. */}}
+{{- define "stalk.roleBinding" -}}
+{{- $root := index . 0 -}}
+{{- $c := index . 1 -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  {{- include "stalk.metadata" (list $root $c) | nindent 2 }}
+  {{- if gt (len .) 2 }}
+  annotations: {{- toYaml (index . 2) | nindent 4 }}
+  {{- end }}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: {{ $c.name | quote }}}
+subjects:
+  - {kind: ServiceAccount, name: {{ include "stalk.serviceAccountName" (list $root $c) | quote }}, namespace: {{ $root.Release.Namespace | quote }}}
+{{- end -}}
+
 {{/* A whole PodDisruptionBudget (list $ component). */}}
 {{- define "stalk.pdb" -}}
 {{- $c := index . 1 -}}

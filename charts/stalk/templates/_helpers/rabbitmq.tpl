@@ -17,12 +17,25 @@
 {{/* What `stalk rabbitmq-definitions` reads. Returns JSON. */}}
 {{- define "stalk.definitionsEnv" -}}
 {{- $broker := include "stalk.bundledBroker" . | fromJson -}}
-{{- toJson (dict
-      "RABBITMQ_VHOST" $broker.vhost
-      "RABBITMQ_USER" (include "stalk.envValue" $broker.username | fromJson)
-      "RABBITMQ_PASSWORD" (include "stalk.envValue" $broker.password | fromJson)
-      "RABBITMQ_SCALER_USER" (include "stalk.envValue" $broker.management.username | fromJson)
-      "RABBITMQ_SCALER_PASSWORD" (include "stalk.envValue" $broker.management.password | fromJson)) -}}
+{{- $auth := .Values.rabbitmq.auth -}}
+{{- $logins := dict "RABBITMQ" (list $broker $auth.username $auth.passwordKey)
+      "RABBITMQ_SCALER" (list $broker.management $auth.scalerUsername $auth.scalerPasswordKey) -}}
+{{- $env := dict "RABBITMQ_VHOST" $broker.vhost -}}
+{{- if .Values.topology.enabled -}}
+{{- $worker := include "stalk.workerLogin" . | fromJson -}}
+{{- $_ := set $logins "RABBITMQ_WORKER" (list $worker $auth.workerUsername $auth.workerPasswordKey) -}}
+{{- range $right, $patterns := $auth.workerRights -}}
+{{- with $patterns }}{{ $_ := set $env (printf "RABBITMQ_WORKER_%s" (upper $right)) (join "|" .) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- range $prefix, $about := $logins -}}
+{{- $login := index $about 0 -}}
+{{- $env = include "stalk.otherPasswords" (list $ $prefix $login.password.secret (index $about 2)) | fromJson | merge $env -}}
+{{- $_ := set $env (printf "%s_OTHER_USER" $prefix) (dict "value" (include "stalk.generationUser" (list $ (index $about 1) 1))) -}}
+{{- $_ := set $env (printf "%s_USER" $prefix) (include "stalk.envValue" $login.username | fromJson) -}}
+{{- $_ := set $env (printf "%s_PASSWORD" $prefix) (include "stalk.envValue" $login.password | fromJson) -}}
+{{- end -}}
+{{- toJson $env -}}
 {{- end -}}
 
 {{- define "stalk.rabbitmqChecksums" -}}
@@ -34,8 +47,20 @@
 {{- define "stalk.rabbitmqConf" -}}
 {{- $v := .Values.rabbitmq -}}
 {{- $limit := include "stalk.bytes" ((($v.resources | default dict).limits | default dict).memory) | float64 -}}
+{{- if $v.tls.enabled -}}
+listeners.tcp = none
+listeners.ssl.default = 5671
+ssl_options.certfile = /tls/tls.crt
+ssl_options.keyfile = /tls/tls.key
+ssl_options.cacertfile = /tls/ca.crt
+management.ssl.port = 15671
+management.ssl.certfile = /tls/tls.crt
+management.ssl.keyfile = /tls/tls.key
+management.ssl.cacertfile = /tls/ca.crt
+{{- else -}}
 listeners.tcp.default = 5672
 management.tcp.port = 15672
+{{- end }}
 load_definitions = /definitions/definitions.json
 loopback_users = none
 log.console = true
@@ -64,16 +89,18 @@ vm_memory_high_watermark.absolute = {{ mulf $limit $v.memoryHighWatermark | int6
 
 {{/* Mounts and volumes of the bundled broker (component). Return JSON {items}. */}}
 {{- define "stalk.rabbitmqMounts" -}}
-{{- toJson (dict "items" (list
+{{- $mounts := list
       (dict "name" "definitions" "mountPath" "/definitions")
       (dict "name" "config" "mountPath" "/etc/rabbitmq")
-      (dict "name" "data" "mountPath" "/var/lib/rabbitmq"))) -}}
+      (dict "name" "data" "mountPath" "/var/lib/rabbitmq") -}}
+{{- toJson (dict "items" (concat $mounts (include "stalk.tlsMounts" .Values.rabbitmq.tls | fromJson).items)) -}}
 {{- end -}}
 
 {{- define "stalk.rabbitmqVolumes" -}}
 {{- $volumes := list
       (dict "name" "definitions" "emptyDir" (dict "medium" "Memory"))
       (dict "name" "config" "configMap" (dict "name" .name)) -}}
+{{- $volumes = concat $volumes (include "stalk.tlsVolumes" .values.tls | fromJson).items -}}
 {{- toJson (dict "items" (concat $volumes (include "stalk.dataVolume" . | fromJson).items)) -}}
 {{- end -}}
 

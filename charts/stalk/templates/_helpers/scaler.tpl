@@ -15,21 +15,22 @@ tls: enable
 {{- end }}
 {{- end -}}
 
-{{/* KEDA checks an https management API against the CA of externalRabbitmq.tls. */}}
+{{/* KEDA checks an https management API against the broker's CA. */}}
 {{- define "stalk.scalerTls" -}}
-{{- $e := .Values.externalRabbitmq -}}
-{{- if and (not .Values.rabbitmq.enabled) (hasPrefix "https://" $e.management.url) $e.tls.caSecret }}yes{{ end -}}
+{{- $broker := include "stalk.broker" . | fromJson -}}
+{{- if and (hasPrefix "https://" $broker.management.url) $broker.tls.caSecret }}yes{{ end -}}
 {{- end -}}
 
 {{/* A TriggerAuthentication's secretTargetRef: each parameter, and the secret's key that holds it. */}}
 {{- define "stalk.scalerParameters" -}}
 {{- $own := include "stalk.name" (list . "scaler") -}}
-{{- $m := (include "stalk.broker" . | fromJson).management -}}
+{{- $broker := include "stalk.broker" . | fromJson -}}
+{{- $m := $broker.management -}}
 - {parameter: host, name: {{ $own }}, key: host}
 - {parameter: username, name: {{ $m.username.secret | default $own | quote }}, key: {{ $m.username.key | default "username" | quote }}}
 - {parameter: password, name: {{ $m.password.secret | quote }}, key: {{ $m.password.key | quote }}}
 {{- if include "stalk.scalerTls" . }}
 - {parameter: tls, name: {{ $own }}, key: tls}
-- {parameter: ca, name: {{ .Values.externalRabbitmq.tls.caSecret | quote }}, key: {{ .Values.externalRabbitmq.tls.caKey | quote }}}
+- {parameter: ca, name: {{ $broker.tls.caSecret | quote }}, key: {{ $broker.tls.caKey | quote }}}
 {{- end }}
 {{- end -}}

@@ -15,6 +15,7 @@
 {{- end -}}
 
 {{- define "stalk.validate.broker" -}}
+{{- include "stalk.validate.tls" (list . "rabbitmq") -}}
 {{- $e := .Values.externalRabbitmq -}}
 {{- if .Values.rabbitmq.enabled -}}
 {{- if $e.host -}}
@@ -24,6 +25,10 @@
 {{- if eq .Values.rabbitmq.auth.username .Values.rabbitmq.auth.scalerUsername -}}
 {{- include "stalk.problem" (list "rabbitmq.auth.scalerUsername" "is the app's own user; the scaler's may read queue lengths and no more."
       "rabbitmq: {auth: {scalerUsername: stalk-monitor}}") -}}
+{{- end -}}
+{{- if has .Values.rabbitmq.auth.workerUsername (list .Values.rabbitmq.auth.username .Values.rabbitmq.auth.scalerUsername) -}}
+{{- include "stalk.problem" (list "rabbitmq.auth.workerUsername" "is the app's own user, or the scaler's; a worker's has rights of its own."
+      "rabbitmq: {auth: {workerUsername: stalk-worker}}") -}}
 {{- end -}}
 {{- else -}}
 {{- include "stalk.validate.login" (list "externalRabbitmq" $e "rabbitmq.enabled: false needs the host of your broker." "rabbitmq.example.org") -}}
@@ -77,7 +82,22 @@
 {{- end -}}
 {{- end -}}
 
+{{/* A bundled server's certificate (list $ "rabbitmq"). */}}
+{{- define "stalk.validate.tls" -}}
+{{- $server := index . 1 -}}
+{{- $v := index (index . 0).Values $server -}}
+{{- if and $v.enabled $v.tls.enabled (not $v.tls.existingSecret) -}}
+{{- include "stalk.problem" (list (printf "%s.tls.existingSecret" $server) (printf "is empty: TLS needs a Secret with a certificate for the names %s, its key and its CA." (join " and " (include "stalk.tlsNames" . | fromJson).items))
+      (printf "%s: {tls: {existingSecret: my-%s-tls}}" $server $server)) -}}
+{{- end -}}
+{{- if and $v.tls.existingSecret (not $v.tls.enabled) -}}
+{{- include "stalk.problem" (list (printf "%s.tls.enabled" $server) "is false, though existingSecret names a certificate: passwords would go in the clear."
+      (printf "%s: {tls: {enabled: true}}" $server)) -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "stalk.validate.results" -}}
+{{- include "stalk.validate.tls" (list . "redis") -}}
 {{- $e := .Values.externalRedis -}}
 {{- if and .Values.redis.enabled $e.host -}}
 {{- include "stalk.problem" (list "externalRedis.host" "is set, and so is redis.enabled: one Redis is used."
@@ -97,7 +117,7 @@
       "app.kubernetes.io/part-of" "app.kubernetes.io/managed-by" "app.kubernetes.io/version" "helm.sh/chart" -}}
 {{- $places := dict "commonLabels" .Values.commonLabels "metrics.labels" .Values.metrics.labels
       "podDefaults.podLabels" .Values.podDefaults.podLabels -}}
-{{- range $component := list "api" "beat" "flower" "rabbitmq" "redis" "topology" -}}
+{{- range $component := list "api" "beat" "flower" "rabbitmq" "redis" "steward" "topology" -}}
 {{- $_ := set $places (printf "%s.podLabels" $component) (index $.Values $component).podLabels -}}
 {{- end -}}
 {{- range $name, $pool := include "stalk.pools" . | fromJson -}}
@@ -189,9 +209,12 @@
 {{- $v := $p.values -}}
 {{- $at := printf "workers.%s" $p.pool -}}
 {{- $longest := int $v.longestTaskSeconds -}}
-{{- if lt (int $v.terminationGracePeriodSeconds) (add $longest 10 | int) -}}
-{{- include "stalk.problem" (list (printf "%s.terminationGracePeriodSeconds" $at) (printf "%d is too short for longestTaskSeconds, %d, and 10 s to say goodbye: Kubernetes would kill the task." (int $v.terminationGracePeriodSeconds) $longest)
-      (printf "workers: {%s: {terminationGracePeriodSeconds: %d}}" $p.pool (add $longest 30))) -}}
+{{- $goodbye := int (include "stalk.goodbye" .) -}}
+{{- $name := ternary "softShutdownSeconds" "longestTaskSeconds" $v.interruptible -}}
+{{- $needed := ternary (int $v.softShutdownSeconds) $longest $v.interruptible -}}
+{{- if lt (int $v.terminationGracePeriodSeconds) (add $needed $goodbye | int) -}}
+{{- include "stalk.problem" (list (printf "%s.terminationGracePeriodSeconds" $at) (printf "%d is too short for %s, %d, and %d s to say goodbye: Kubernetes would kill the task." (int $v.terminationGracePeriodSeconds) $name $needed $goodbye)
+      (printf "workers: {%s: {terminationGracePeriodSeconds: %s}}" $p.pool (include "stalk.gracePeriod" $v))) -}}
 {{- end -}}
 {{- if and (eq $v.autoscaling.mode "keda") (le (int $v.autoscaling.cooldownPeriod) $longest) -}}
 {{- include "stalk.problem" (list (printf "%s.autoscaling.cooldownPeriod" $at) (printf "%d is not longer than longestTaskSeconds, %d: workers would go while a task may still run." (int $v.autoscaling.cooldownPeriod) $longest)

@@ -9,6 +9,41 @@
       "--without-mingle" "--without-gossip" "-l" $root.Values.celery.logLevel) ($v.extraArgs | default list))) -}}
 {{- end -}}
 
+{{/* Seconds at the end of a worker's grace period in which it gives back what still runs, and says goodbye. */}}
+{{- define "stalk.goodbye" -}}
+10
+{{- end -}}
+
+{{/* A pool's grace period, unless it is set: from a pool's values. */}}
+{{- define "stalk.gracePeriod" -}}
+{{- if .interruptible -}}
+{{- add .softShutdownSeconds (include "stalk.goodbye" .) -}}
+{{- else -}}
+{{- add .longestTaskSeconds 30 -}}
+{{- end -}}
+{{- end -}}
+
+{{/* How long running tasks may take after SIGTERM before the worker gives them back. */}}
+{{- define "stalk.shutdownSeconds" -}}
+{{- $longest := sub (int .values.terminationGracePeriodSeconds) (int (include "stalk.goodbye" .)) -}}
+{{- .values.interruptible | ternary (int .values.softShutdownSeconds) (int $longest) -}}
+{{- end -}}
+
+{{/* The app's environment with the workers' login. Returns JSON. */}}
+{{- define "stalk.workerConnectionEnv" -}}
+{{- $env := include "stalk.connectionEnv" . | fromJson -}}
+{{- $login := include "stalk.workerLogin" . | fromJson -}}
+{{- $_ := set $env "BROKER_USER" (include "stalk.envValue" $login.username | fromJson) -}}
+{{- $_ := set $env "BROKER_PASSWORD" (include "stalk.envValue" $login.password | fromJson) -}}
+{{- toJson $env -}}
+{{- end -}}
+
+{{/* A worker's environment (list $ pool): that, and its time to stop. Returns JSON. */}}
+{{- define "stalk.workerEnv" -}}
+{{- $env := include "stalk.workerConnectionEnv" (index . 0) | fromJson -}}
+{{- toJson (merge (dict "SHUTDOWN_SECONDS" (include "stalk.shutdownSeconds" (index . 1))) $env) -}}
+{{- end -}}
+
 {{/* A pool's bounds under the CPU autoscaler, which cannot go below 1. */}}
 {{- define "stalk.hpaMin" -}}
 {{- max 1 (int .values.autoscaling.min) -}}

@@ -1,0 +1,132 @@
+"""Telling other workers which tasks run here, so that a task whose connection was lost is not run twice.
+
+RabbitMQ gives a message to somebody else as soon as the connection is gone over which it was delivered; that the task
+still runs, it cannot know. So a worker says it in the result store: every few seconds, and at once when it loses the
+broker. Whoever is given the message again asks there first (`stalk.celery.redelivery`).
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from celery.utils.log import get_logger
+from celery.worker import state
+from redis import Redis
+from redis.exceptions import RedisError
+
+from stalk.celery.keys import running_key
+
+__all__ = ["LEASE_SECONDS", "REFRESH_SECONDS", "RunningTasks", "running_ids"]
+
+log = get_logger(__name__)
+
+REFRESH_SECONDS = 4.0
+"""Pause between two writes; a task that is shorter costs none most of the time."""
+LEASE_SECONDS = 12
+"""How long a task counts as running after its worker last said so: what the task of a worker that was killed waits."""
+REDIS_SECONDS = 2.0
+
+Owner = str | None
+"""The worker that runs a task, an empty text for nobody, or None: Redis cannot be asked."""
+
+
+def running_ids() -> set[str]:
+    """Return the ids of the tasks that a process of this worker executes now; may be called from any thread."""
+    while True:
+        try:
+            return {request.id for request in state.active_requests}
+        except RuntimeError:  # the main thread added one meanwhile
+            continue
+
+
+class RunningTasks:
+    """A thread that keeps a key in Redis for each task that runs here, and asks for those of others.
+
+    Args:
+        url: where Redis is.
+        worker: this worker's node name.
+        running: returns the ids of the tasks that run here.
+    """
+
+    def __init__(self, url: str, worker: str, running: Callable[[], set[str]] = running_ids) -> None:
+        self._client = Redis.from_url(
+            url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS, decode_responses=True
+        )
+        self._worker = worker
+        self._running = running
+        self._told: set[str] = set()
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="stalk-running", daemon=True)
+
+    def start(self) -> None:
+        """Begin; Redis need not be up."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take all keys back, as far as Redis can be reached in time, and end."""
+        self._jobs.put(lambda: self._forget(self._told))
+        self._jobs.put(None)
+        self._thread.join(2 * REDIS_SECONDS)
+
+    def tell(self) -> None:
+        """Write at once what runs now; returns without waiting for it."""
+        self._jobs.put(self._refresh)
+
+    def ask(self, task_id: str, answer: Callable[[Owner], None]) -> None:
+        """Find out who runs a task; `answer` is called in this object's thread."""
+        self._jobs.put(lambda: answer(self._owner(task_id)))
+
+    def given_back(self, ids: Iterable[str]) -> None:
+        """Take the keys of these tasks back, as they run no more; waits for Redis for a moment."""
+        done = threading.Event()
+        gone = set(ids)
+
+        def forget() -> None:
+            try:
+                self._forget(gone)
+            finally:
+                done.set()
+
+        self._jobs.put(forget)
+        done.wait(REDIS_SECONDS)
+
+    def _work(self) -> None:
+        next_refresh = time.monotonic() + REFRESH_SECONDS
+        while True:
+            try:
+                job = self._jobs.get(timeout=max(0.0, next_refresh - time.monotonic()))
+            except queue.Empty:
+                job = self._refresh
+                next_refresh = time.monotonic() + REFRESH_SECONDS
+            if job is None:
+                self._client.close()
+                return
+            try:
+                job()
+            except (RedisError, OSError) as error:
+                log.debug("cannot tell what runs here: %s", error)
+            except Exception:
+                log.exception("cannot tell what runs here")
+
+    def _refresh(self) -> None:
+        running = self._running()
+        gone, self._told = self._told - running, running
+        if running or gone:
+            pipeline = self._client.pipeline(transaction=False)
+            for task_id in running:
+                pipeline.set(running_key(task_id), self._worker, ex=LEASE_SECONDS)
+            for task_id in gone:
+                pipeline.delete(running_key(task_id))
+            pipeline.execute()
+
+    def _forget(self, ids: set[str]) -> None:
+        if ids:
+            self._client.delete(*map(running_key, ids))
+            self._told = self._told - ids
+
+    def _owner(self, task_id: str) -> Owner:
+        try:
+            return str(self._client.get(running_key(task_id)) or "")
+        except (RedisError, OSError):
+            return None

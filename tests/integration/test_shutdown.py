@@ -1,0 +1,291 @@
+"""A worker that is told to stop, or loses its connection: nothing is lost, nothing runs twice for no reason."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from celery import Celery
+
+from integration.harness import Service, end_tree, eventually
+from local import RabbitMQ
+from stalk.celery import configure
+from stalk.celery.keys import running_key
+from stalk.settings import ConnectionSettings
+
+APPS = Path(__file__).parent / "apps"
+HEARTBEAT = 3
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """Give a broker that cuts a connection which is silent for more than a few seconds."""
+    server = RabbitMQ(tmp_path_factory.mktemp("impatient"))
+    server.extra_config = [f"heartbeat = {HEARTBEAT}"]
+    with server as running:
+        yield running
+
+
+class Counter:
+    """The app in apps/counter.py, its workers and what its tasks have written."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.file = service.folder / "runs"
+        self.file.touch()
+        service.settings |= {"PYTHONPATH": str(APPS)}
+        environment = service.environment()
+        settings = ConnectionSettings.model_validate(
+            {name.lower(): environment[name] for name in environment if name.startswith(("BROKER_", "REDIS_"))}
+        )
+        self.app = configure(Celery("client"), settings, queues=[service.queue])
+
+    def worker(self, name: str, *more: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """Start a worker with a run folder and a log of its own, and return when it consumes."""
+        folder = self.service.folder / name
+        words = ["celery", "-A", "counter:app", "worker", "-Q", self.service.queue, "-n", f"{name}@here", "-l", "INFO"]
+        process = self.service.start(
+            name, *words, "--without-mingle", *more, env={"STALK_RUN_DIR": str(folder)} | (env or {})
+        )
+        eventually(lambda: (folder / "ready").exists() or process.poll() is not None)
+        assert process.poll() is None, self.service.log(name)
+        return process
+
+    def send(self, seconds: float) -> str:
+        return str(self.app.send_task("count", (str(self.file), seconds), queue=self.service.queue).id)
+
+    def quick(self) -> str:
+        return str(self.app.send_task("quick", queue=self.service.queue).id)
+
+    def send_plainly(self, name: str, **options: Any) -> None:
+        """Send a task as a Celery app does that knows nothing of Stalk: a countdown then waits in the worker."""
+        plain = Celery("plain", broker=self.service.broker.amqp_url)
+        plain.send_task(name, exchange="stalk", exchange_type="topic", routing_key=self.service.queue, **options)
+
+    def state(self, task_id: str) -> Any:
+        return self.app.AsyncResult(task_id)
+
+    def wait_for(self, task_id: str, status: str = "SUCCESS", timeout: float = 60) -> None:
+        eventually(lambda: self.state(task_id).state == status, timeout)
+
+    def runs(self, what: str) -> int:
+        return sum(line.startswith(what) for line in self.file.read_text().splitlines())
+
+    def ready(self) -> int:
+        return self.service.ready_messages(self.service.queue)
+
+
+@pytest.fixture
+def counter(service: Service) -> Counter:
+    return Counter(service)
+
+
+class Lines:
+    """The connections that workers consume a queue over, which a network can cut."""
+
+    def __init__(self, counter: Counter, broker: RabbitMQ) -> None:
+        self._management = httpx.Client(base_url=broker.management_url, auth=(broker.user, broker.password))
+        # RabbitMQ tells of a consumer some seconds after it came.
+        self._names = eventually(lambda: self._consuming(counter.service.queue))
+
+    def _consuming(self, queue: str) -> list[str]:
+        consumers = self._management.get("/api/consumers").json()
+        return [each["channel_details"]["connection_name"] for each in consumers if each["queue"]["name"] == queue]
+
+    def cut(self) -> None:
+        for name in self._names:
+            self._management.delete(f"/api/connections/{name}").raise_for_status()
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_what_runs_is_finished_with_heartbeats_and_the_exit_code_is_0(counter: Counter, pool: str) -> None:
+    worker = counter.worker("one", "-c", "2", "-P", pool)
+    running = counter.send(6 * HEARTBEAT)
+    counter.wait_for(running, "STARTED")
+    os.kill(worker.pid, signal.SIGTERM)
+    assert worker.wait(60) == 0
+    assert counter.state(running).state == "SUCCESS"
+    assert (counter.runs("begin"), counter.runs("end"), counter.ready()) == (1, 1, 0)
+    assert "the broker is gone" not in counter.service.log("one")
+
+
+def test_messages_not_begun_go_back_at_once(counter: Counter) -> None:
+    worker = counter.worker("one", "-c", "1", "--prefetch-multiplier", "4")
+    running = counter.send(15)
+    counter.wait_for(running, "STARTED")
+    waiting = [counter.quick() for _ in range(3)]
+    eventually(lambda: counter.ready() == 0)
+    os.kill(worker.pid, signal.SIGTERM)
+    eventually(lambda: counter.ready() == 3, timeout=5)
+    assert counter.state(running).state == "STARTED"
+    counter.worker("two")
+    for task_id in waiting:
+        counter.wait_for(task_id)
+    assert counter.state(running).state == "STARTED"
+    assert worker.wait(60) == 0
+    assert (counter.runs("begin"), counter.runs("end")) == (1, 1)
+
+
+def test_what_waits_for_its_time_or_its_rate_goes_back_at_once(counter: Counter) -> None:
+    worker = counter.worker("one", "-c", "1", "--prefetch-multiplier", "6")
+    counter.wait_for(counter.send(12), "STARTED")
+    counter.send_plainly("quick", countdown=3600)
+    for _ in range(3):
+        counter.send_plainly("rare")
+    eventually(lambda: counter.service.log("one").count("received") == 5)
+    os.kill(worker.pid, signal.SIGTERM)
+    # The first of the rate-limited ones waits for the process that is busy.
+    eventually(lambda: counter.ready() == 4, timeout=5)
+    assert worker.wait(60) == 0
+    assert counter.runs("end") == 1
+
+
+def test_a_running_task_can_be_revoked_while_its_worker_stops(counter: Counter) -> None:
+    worker = counter.worker("one", "-c", "1")
+    task_id = counter.send(60)
+    counter.wait_for(task_id, "STARTED")
+    os.kill(worker.pid, signal.SIGTERM)
+    eventually(lambda: "Stopping: 1 running" in counter.service.log("one"))
+    counter.app.control.revoke(task_id, terminate=True)
+    assert worker.wait(30) == 0
+    assert (counter.state(task_id).state, counter.ready()) == ("REVOKED", 0)
+
+
+def test_nothing_is_taken_after_the_word(counter: Counter) -> None:
+    worker = counter.worker("one", "-c", "2")
+    counter.wait_for(counter.send(8), "STARTED")
+    os.kill(worker.pid, signal.SIGTERM)
+    eventually(lambda: "Stopping: 1 running" in counter.service.log("one"))
+    assert not (counter.service.folder / "one" / "ready").exists()
+    counter.quick()
+    eventually(lambda: counter.ready() == 1)
+    assert worker.wait(60) == 0
+    assert counter.ready() == 1
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_past_its_time_a_task_goes_back_and_its_state_says_so(counter: Counter, pool: str) -> None:
+    worker = counter.worker("one", "-c", "2", "-P", pool, env={"SHUTDOWN_SECONDS": "2"})
+    task_id = counter.send(40)
+    counter.wait_for(task_id, "STARTED")
+    os.kill(worker.pid, signal.SIGTERM)
+    assert worker.wait(20) == 0
+    assert counter.ready() == 1
+    state = counter.state(task_id)
+    assert state.state == "RETRY"
+    assert "worker one@here was told to stop, and its 2 s are over" in str(state.result)
+    assert counter.runs("begin") == 1
+    assert counter.runs("interrupted") == (1 if pool == "prefork" else 0)
+    assert counter.service.redis.client().get(running_key(task_id)) is None
+
+    started = time.monotonic()
+    counter.worker("two", env={"SHUTDOWN_SECONDS": "1"})
+    eventually(lambda: counter.runs("begin") == 2)
+    assert time.monotonic() - started < 10, "nobody runs it: nothing is waited for"
+
+
+def test_a_child_that_ignores_sigterm_is_killed_before_its_task_goes_back(counter: Counter) -> None:
+    worker = counter.worker("one", "-c", "1", env={"SHUTDOWN_SECONDS": "0"})
+    counter.wait_for(counter.send(40), "STARTED")
+    child = int(counter.file.read_text().split()[1])
+    os.kill(child, signal.SIGSTOP)
+    os.kill(worker.pid, signal.SIGTERM)
+    assert worker.wait(20) == 0
+    assert counter.ready() == 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+def test_sigquit_while_finishing_ends_at_once(counter: Counter) -> None:
+    worker = counter.worker("one", "-c", "1")
+    counter.wait_for(counter.send(40), "STARTED")
+    os.kill(worker.pid, signal.SIGTERM)
+    eventually(lambda: "Stopping: 1 running" in counter.service.log("one"))
+    os.kill(worker.pid, signal.SIGQUIT)
+    worker.wait(20)
+    eventually(lambda: counter.ready() == 1)
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_connection_lost_does_not_run_its_task_twice(counter: Counter, broker: RabbitMQ, pool: str) -> None:
+    counter.worker("one", "-c", "2", "-P", pool)
+    running = counter.send(20)
+    counter.wait_for(running, "STARTED")
+    Lines(counter, broker).cut()
+    eventually(lambda: "it keeps its message" in counter.service.log("one"))
+    counter.wait_for(running)
+    eventually(lambda: counter.ready() == 0)
+    counter.wait_for(counter.quick())
+    assert (counter.runs("begin"), counter.runs("end")) == (1, 1)
+
+
+def test_another_worker_waits_for_the_one_that_lost_its_connection(counter: Counter, broker: RabbitMQ) -> None:
+    first = counter.worker("one", "-c", "1")
+    running = counter.send(25)
+    counter.wait_for(running, "STARTED")
+    lines = Lines(counter, broker)
+    # The first stops, so that it does not come back for its message.
+    os.kill(first.pid, signal.SIGTERM)
+    counter.worker("two", "-c", "1")
+    eventually(lambda: "Stopping: 1 running" in counter.service.log("one"))
+    lines.cut()
+    eventually(lambda: "still runs on one@here" in counter.service.log("two"), timeout=20)
+    assert first.wait(60) == 0
+    counter.wait_for(running)
+    eventually(lambda: counter.ready() == 0)
+    counter.wait_for(counter.quick())
+    assert (counter.runs("begin"), counter.runs("end")) == (1, 1)
+
+
+@pytest.mark.parametrize("outage", [3, 8])
+def test_a_broker_that_restarts_while_a_task_runs_does_not_run_it_twice(
+    counter: Counter, broker: RabbitMQ, outage: int
+) -> None:
+    counter.worker("one", "-c", "1")
+    counter.worker("two", "-c", "1")
+    running = counter.send(15)
+    counter.wait_for(running, "STARTED")
+    eventually(counter.service.written_down)
+    broker.stop()
+    time.sleep(outage)
+    broker.start()
+    counter.wait_for(running)
+    counter.wait_for(counter.quick())
+    assert (counter.runs("begin"), counter.runs("end")) == (1, 1)
+
+
+def test_the_task_of_a_worker_that_was_killed_is_run_by_another(counter: Counter) -> None:
+    first = counter.worker("one", "-c", "1")
+    task_id = counter.send(6)
+    counter.wait_for(task_id, "STARTED")
+    eventually(lambda: counter.service.redis.client().get(running_key(task_id)) == "one@here")
+    counter.worker("two", "-c", "1")
+    end_tree(first.pid)
+    counter.wait_for(task_id, timeout=40)
+    assert (counter.runs("begin"), counter.runs("end")) == (2, 1)
+
+
+def test_told_to_stop_without_a_broker_it_finishes_what_runs(counter: Counter, broker: RabbitMQ) -> None:
+    worker = counter.worker("one", "-c", "1")
+    task_id = counter.send(15)
+    counter.wait_for(task_id, "STARTED")
+    eventually(counter.service.written_down)
+    broker.stop()
+    try:
+        eventually(lambda: "Connection to broker lost" in counter.service.log("one"))
+        os.kill(worker.pid, signal.SIGTERM)
+        assert worker.wait(60) == 0
+        assert counter.runs("end") == 1
+    finally:
+        broker.start()
+    counter.worker("two")
+    eventually(lambda: counter.ready() == 0)
+    assert counter.state(task_id).state == "SUCCESS"
+    counter.wait_for(counter.quick())
+    assert counter.runs("begin") == 1

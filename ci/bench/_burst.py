@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 import httpx
 
@@ -45,6 +46,16 @@ class Burst:
             for before, after in itertools.pairwise(self.looks)
             if before.seconds < until
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as JSON values; looks as [seconds, backlog, pods]."""
+        rows = [[round(look.seconds, 3), look.backlog, look.pods] for look in self.looks]
+        return asdict(self) | {"drained": round(self.drained, 3), "looks": rows}
+
+    @classmethod
+    def from_json(cls, written: dict[str, Any]) -> Self:
+        """Return what `to_json` wrote."""
+        return cls(written["name"], [Look(*row) for row in written["looks"]], written["drained"])
 
     @property
     def most(self) -> int:

@@ -5,18 +5,22 @@ its own, which goes at the end. `--rounds N` measures each start N times.
 """
 
 import argparse
+import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import _burst, _plot, _starts
+from bench import _burst, _planned, _plot, _starts
 from bench._burst import Burst
 from bench._cluster import new_release, on_a_cluster
+from bench._planned import Measured
 from bench._starts import Start
 from e2e.harness import Release, until
 
-PLOT = Path(__file__).parents[2] / "reports" / "scaling.svg"
+REPORTS = Path(__file__).parents[2] / "reports"
+PLOT = REPORTS / "scaling.svg"
+DATA = REPORTS / "scaling.json"
 LIMIT = 15 * 60
 """Seconds that the whole may take."""
 GOAL = 1.5
@@ -75,6 +79,12 @@ def print_bursts(bursts: list[Burst]) -> None:
         )
 
 
+def measurement(starts: list[Start], burst: Burst, interval: float, cooldown: float) -> Measured:
+    """Return a burst with KEDA, and what the planner needs to know to foretell it."""
+    pod_start = statistics.median(sum(start.parts[1:]) for start in starts)
+    return Measured(TASKS, TASK_SECONDS, MOST, interval, cooldown, pod_start, burst)
+
+
 def measure(release: Release, rounds: int) -> None:
     """Do all of it on one release, and print."""
     install(release, "keda")
@@ -90,6 +100,10 @@ def measure(release: Release, rounds: int) -> None:
     bursts.append(_burst.run(release, "hpa", TASKS, least=1))
     _plot.draw(bursts, PLOT)
     print_bursts(bursts)
+    measured = measurement(keda, bursts[0], interval, float(spec["cooldownPeriod"]))
+    _planned.print_errors(measured)
+    DATA.write_text(json.dumps(measured.to_json() | {"bursts": [burst.to_json() for burst in bursts]}))
+    print(f"\nthe timelines: {DATA}")
 
 
 def main() -> None:

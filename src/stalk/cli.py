@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments, more = parser.parse_known_args(argv)
     arguments.more = more
-    if more and arguments.command != "flower":
+    if more and arguments.command not in {"flower", "plan"}:
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     problem: str | int | None = arguments.run(arguments)
     if isinstance(problem, int):  # a command whose answer is its exit code has printed it
@@ -54,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_files(commands)
     _add_doctor(commands)
     _add_status(commands)
+    # Its options are its own: it has many, and the probe would pay for them.
+    plan = commands.add_parser("plan", help="simulate pools under the autoscaler", add_help=False, allow_abbrev=False)
+    plan.set_defaults(run=_plan)
     return parser
 
 
@@ -275,6 +278,12 @@ def _status(arguments: argparse.Namespace) -> str | None:
             arguments.plot and Path(arguments.plot),
         )
     )
+
+
+def _plan(arguments: argparse.Namespace) -> str | None:
+    from stalk.plan.command import plan
+
+    return plan(arguments.more)
 
 
 def _steward(arguments: argparse.Namespace) -> str | None:

@@ -23,7 +23,7 @@ def leaving(scenario: Scenario) -> set[str]:
     return {str(pod.metadata.name) for pod in scenario.release.pods("worker") if pod.metadata.deletion_timestamp}
 
 
-@pytest.mark.parametrize("concurrency", [pytest.param(1, marks=pytest.mark.short), 4])
+@pytest.mark.parametrize("concurrency", [1, 4])
 def test_scale_in_while_tasks_run(chaos: Chaos, concurrency: int) -> None:
     quickly = merged(QUICKLY, {"cooldownPeriod": 45})  # the chart wants it above the longest task
     values = {"workerDefaults": {"longestTaskSeconds": 40, "concurrency": concurrency, "autoscaling": quickly}}

@@ -16,6 +16,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from stalk.celery.keys import running_key
+from stalk.celery.state import COMMAND_SECONDS
 
 __all__ = ["LEASE_SECONDS", "REFRESH_SECONDS", "RunningTasks", "running_ids"]
 
@@ -25,7 +26,6 @@ REFRESH_SECONDS = 4.0
 """Pause between two writes; a task that is shorter costs none most of the time."""
 LEASE_SECONDS = 12
 """How long a task counts as running after its worker last said so: what the task of a worker that was killed waits."""
-REDIS_SECONDS = 2.0
 
 Owner = str | None
 """The worker that runs a task, an empty text for nobody, or None: Redis cannot be asked."""
@@ -51,7 +51,7 @@ class RunningTasks:
 
     def __init__(self, url: str, worker: str, running: Callable[[], set[str]] = running_ids) -> None:
         self._client = Redis.from_url(
-            url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS, decode_responses=True
+            url, socket_timeout=COMMAND_SECONDS, socket_connect_timeout=COMMAND_SECONDS, decode_responses=True
         )
         self._worker = worker
         self._running = running
@@ -67,7 +67,7 @@ class RunningTasks:
         """Take all keys back, as far as Redis can be reached in time, and end."""
         self._jobs.put(lambda: self._forget(self._told))
         self._jobs.put(None)
-        self._thread.join(2 * REDIS_SECONDS)
+        self._thread.join(2 * COMMAND_SECONDS)
 
     def tell(self) -> None:
         """Write at once what runs now; returns without waiting for it."""
@@ -89,7 +89,7 @@ class RunningTasks:
                 done.set()
 
         self._jobs.put(forget)
-        done.wait(REDIS_SECONDS)
+        done.wait(COMMAND_SECONDS)
 
     def _work(self) -> None:
         next_refresh = time.monotonic() + REFRESH_SECONDS

@@ -18,6 +18,7 @@ from celery.utils.log import get_logger
 from celery.utils.threads import bound_open_broker_sockets  # type: ignore[attr-defined]
 from celery.worker import state
 
+from stalk.celery.heartbeat import INTERVAL
 from stalk.celery.state import GivenBack
 
 __all__ = ["drain"]
@@ -30,7 +31,6 @@ KILL_SECONDS = 2.0
 STORE_SECONDS = 2.0
 """How long Redis may take to note that tasks were given back; the messages go back in any case."""
 BROKER_SECONDS = 5.0
-BEAT_SECONDS = 5.0
 
 
 def drain(consumer: Any, seconds: float | None) -> None:
@@ -148,7 +148,7 @@ class _Drain:
     def _beat(self) -> None:
         if time.monotonic() >= self._next_beat:
             self._consumer.files.beat()
-            self._next_beat = time.monotonic() + BEAT_SECONDS
+            self._next_beat = time.monotonic() + INTERVAL
 
     def _lose_connection(self, error: BaseException) -> None:
         """Go on without the broker: it has given the messages of the running tasks to others, who wait for us."""
@@ -156,12 +156,7 @@ class _Drain:
         consumer = self._consumer
         consumer.tell_running()
         connection, consumer.connection = consumer.connection, None
-        if connection is not None:
-            bound_open_broker_sockets(connection, BROKER_SECONDS)
-            try:
-                connection.collect(socket_timeout=BROKER_SECONDS)
-            except Exception:
-                log.debug("the broken connection did not close", exc_info=True)
+        _collect(connection)
         self._loop = None
         self._hub.reset()
         consumer.consuming = False
@@ -221,7 +216,15 @@ class _Drain:
     def _end_now(self) -> None:
         """End this process: a thread that runs a task ends in no other way, and somebody else begins it now."""
         self._turn_until(lambda: not self._hub._ready, time.monotonic() + 1)
-        if self._consumer.connection is not None:
-            bound_open_broker_sockets(self._consumer.connection, BROKER_SECONDS)
-            self._consumer.connection.collect(socket_timeout=BROKER_SECONDS)
+        _collect(self._consumer.connection)
         os._exit(0)
+
+
+def _collect(connection: Any) -> None:
+    """Close a connection, if there is one, whatever state it is in."""
+    if connection is not None:
+        bound_open_broker_sockets(connection, BROKER_SECONDS)
+        try:
+            connection.collect(socket_timeout=BROKER_SECONDS)
+        except Exception:
+            log.debug("the connection did not close", exc_info=True)

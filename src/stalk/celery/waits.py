@@ -22,6 +22,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from stalk.celery.keys import WAITS_KEY
+from stalk.celery.state import COMMAND_SECONDS
 
 __all__ = ["BOUNDS", "DUE", "FLUSH_SECONDS", "REDELIVERED", "SUM", "Waits", "due", "queue_of", "started"]
 
@@ -35,7 +36,6 @@ SUM = "sum"
 REDELIVERED = "redelivered"
 FLUSH_SECONDS = 4.0
 """Pause between two writes: what a worker that is killed has not told yet."""
-REDIS_SECONDS = 2.0
 
 _counts: Counter[str] = Counter()
 _sums: dict[str, float] = {}
@@ -109,7 +109,7 @@ class Waits:
     """
 
     def __init__(self, url: str) -> None:
-        self._client = Redis.from_url(url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
+        self._client = Redis.from_url(url, socket_timeout=COMMAND_SECONDS, socket_connect_timeout=COMMAND_SECONDS)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._work, name="stalk-waits", daemon=True)
 
@@ -120,7 +120,7 @@ class Waits:
     def stop(self) -> None:
         """Write what is left, as far as Redis can be reached in time, and end."""
         self._end.set()
-        self._thread.join(2 * REDIS_SECONDS)
+        self._thread.join(2 * COMMAND_SECONDS)
 
     def flush(self) -> None:
         """Write what was counted; keep it where Redis is away."""

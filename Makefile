@@ -6,7 +6,6 @@ LOCAL := env PYTHONPATH=ci $(PYTHON) -m local
 # Debian packages that only the tests and benchmarks need; each holds the program of its name.
 TEST_PROGRAMS := chromium prometheus
 BENCH_PROGRAMS := wrk
-export BROKER_URL REDIS_URL STALK_CHAOS_IMAGE STALK_E2E_LOAD STALK_E2E_VALUES
 
 .PHONY: help
 help: ## this list

@@ -81,7 +81,9 @@ class Service:
             "STEP_SECONDS": "0.02",
             "STALK_RUN_DIR": str(self.folder / "run"),
         }
-        return os.environ | ours | self.settings
+        # Neither what the shell names for `make up` nor what make exports empty.
+        outside = {name: value for name, value in os.environ.items() if not name.startswith(("BROKER_", "REDIS_"))}
+        return outside | ours | self.settings
 
     def run(self, *words: str, **kwargs: Any) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""

@@ -3,6 +3,7 @@
 The tests stand in the order of a day: calm at zero, tasks that nobody takes, workers, failures, a dead letter, outages.
 """
 
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,12 +64,16 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
         try:
             api = service.api().removeprefix("http://")
             app = ("-A", "app.worker.celery_worker")
-            service.start("exporter", "stalk", "exporter", f"--port={port['exporter']}", f"--queue={service.queue}")
-            service.start(
+            exporter = service.start(
+                "exporter", "stalk", "exporter", f"--port={port['exporter']}", f"--queue={service.queue}"
+            )
+            flower = service.start(
                 "flower",
                 *("celery", *app, "flower", f"--port={port['flower']}", "--address=127.0.0.1"),
                 env={"FLOWER_BASIC_AUTH": "user:test"},
             )
+            for name, process in (("exporter", exporter), ("flower", flower)):
+                wait_for(service, name, process, port[name])
             values: dict[str, Any] = {
                 "metrics": {"enabled": True},
                 "rabbitmq": {"vhost": broker.vhost},
@@ -81,6 +86,19 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
                 yield Release(service, prometheus, objects)
         finally:
             service.stop()
+
+
+def wait_for(service: Service, name: str, process: subprocess.Popen[bytes], port: int) -> None:
+    """Return when a process shows its metrics; one that has ended fails the test with its log."""
+
+    def answers() -> bool:
+        assert process.poll() is None, service.log(name)
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    eventually(answers)
 
 
 def test_every_target_is_read(release: Release) -> None:

@@ -130,7 +130,7 @@ def estimate(chosen: Sequence[tuple[Pool, Outcome]], site: Site, keep_seconds: f
         Line(
             "Redis", "writes", REDIS_WRITES_A_TASK * busy.starts, "/s", f"{REDIS_WRITES_A_TASK} a task, each published"
         ),
-        Line("Redis", "connections", busy.slots, "", "1 a slot at most"),
+        Line("Redis", "connections", busy.slots + 2 * busy.pods, "", "1 a slot and 2 a pod at most"),
         Line(
             "Redis", "keys", REDIS_KEYS_A_TASK * kept, "", f"{REDIS_KEYS_A_TASK} a task for {keep_seconds / 3600:g} h"
         ),

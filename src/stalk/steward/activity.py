@@ -12,10 +12,10 @@ IDLE_AFTER = 10.0
 """Seconds of heartbeats that all show fewer tasks before a pod counts for less: a pause between two tasks is no rest.
 An autoscaler waits far longer before it takes a pod (`stabilizationWindowSeconds`, 300 s by default)."""
 SILENT_AFTER = 10.0
-"""Seconds without a heartbeat (and three missed ones), while others are heard, before a worker counts as silent, which
-is more than idle: one of `--pool solo` runs its task in the thread that would send. It is less than busy: on a full
-node an idle worker may fall silent, too, and no busy one shall go in its place. A worker that hangs is not kept by this: it
-gets unready, and a ReplicaSet takes unready pods first, whatever they cost."""
+"""Seconds without a heartbeat (and three missed ones), while others are heard, before a worker counts as silent,
+which is more than idle: one of `--pool solo` runs its task in the thread that would send. It is less than busy: on a
+full node an idle worker may fall silent, too, and no busy one shall go in its place. A worker that hangs is not kept
+by this: it gets unready, and a ReplicaSet takes unready pods first, whatever they cost."""
 FORGET_AFTER = 300.0
 """Seconds without a heartbeat before a pod's cost is taken back: what nobody has confirmed for so long is a guess, and
 a wrong cost is worse than none."""

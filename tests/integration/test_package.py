@@ -33,7 +33,7 @@ def run(*words: str | Path, **more: Any) -> str:
         [str(word) for word in words], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **more
     )
     assert done.returncode == 0, f"{words}\n{done.stdout}"
-    return done.stdout
+    return str(done.stdout)
 
 
 def checkout(folder: Path, umask: int) -> Path:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,8 @@ def test_the_wheel_works_in_an_empty_environment(dist: Path, tmp_path: Path) -> 
     uv = ROOT / "ci" / "uv"
     run(uv, "venv", "--quiet", "--python", sys.executable, tmp_path / "venv")
     (wheel,) = dist.glob("*.whl")
+    with zipfile.ZipFile(wheel) as files:
+        assert {each.date_time for each in files.infolist()} == {(2026, 1, 2, 3, 4, 4)}, "ZIP counts in two seconds"
     run(uv, "pip", "install", "--quiet", "--python", tmp_path / "venv" / "bin" / "python", wheel)
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     said = run(tmp_path / "venv" / "bin" / "stalk", "--help", env=environment, cwd=tmp_path)

@@ -127,16 +127,20 @@ def test_every_metric_of_rules_and_dashboard_is_there(release: Release) -> None:
 
 def test_every_query_of_the_dashboard_is_answered(release: Release) -> None:
     filled = {"$namespace": NAMESPACE, "$release": RELEASE, "$queue": release.service.queue, "$__rate_interval": "1m"}
-    empty = []
-    for panel in dashboard()["panels"]:
-        for query in panel.get("targets", []):
-            expr = query["expr"]
-            for name, value in filled.items():
-                expr = expr.replace(name, value)
-            if not release.prometheus.query(expr) and not metric_names(expr) & OUTSIDE:
-                empty.append(panel["title"])
-    # Nobody has retried a task; workers are at zero.
-    assert set(empty) == {"Retried"}
+
+    def empty() -> set[str]:
+        found = set()
+        for panel in dashboard()["panels"]:
+            for query in panel.get("targets", []):
+                expr = query["expr"]
+                for name, value in filled.items():
+                    expr = expr.replace(name, value)
+                if not release.prometheus.query(expr) and not metric_names(expr) & OUTSIDE:
+                    found.add(panel["title"])
+        return found
+
+    # Nobody has retried a task; workers are at zero. More than once: a scrape may fail on a busy machine.
+    eventually(lambda: empty() == {"Retried"}, 30, 1)
 
 
 def test_mailboxes_that_come_and_go_with_workers_are_not_kept(release: Release) -> None:

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import httpx
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from integration.harness import eventually
 from integration.monitored import FLOWER_LOGIN, Monitored, monitored
 from screenshots.grafana import Grafana, address_towards
 
@@ -19,6 +22,7 @@ SIZE = {"width": 1440, "height": 900}
 # A quick word is done before a slow one: some are at work, some wait, some are done.
 SETTINGS = {"STEPS": "10", "STEP_SECONDS": "0.4"}
 QUEUE = "words"
+WORKERS = 2
 WORDS = ("barley", "clover", "meadow", "orchard", "saffron", "thistle")
 MIXED = "['SUCCESS', 'PROGRESS', 'PENDING'].every(state => document.querySelector(`#tasks [data-status=${state}]`))"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
@@ -43,8 +47,10 @@ def take(out: Path, grafana: str = "") -> list[Path]:
         _chromium() as browser,
         monitored(Path(folder), SETTINGS, QUEUE, address) as running,
     ):
-        for _ in range(2):
+        for _ in range(WORKERS):
             running.service.worker()
+        # Flower knows only what it has heard: it has to listen before the first task.
+        eventually(lambda: _online(running) == WORKERS, PATIENCE / 1000, 0.5)
         taken = [_page(browser, running, out / "page.png"), *_flower(browser, running, out)]
         if grafana:
             taken.append(_grafana(browser, running, Grafana(grafana), out / GRAFANA))
@@ -88,10 +94,12 @@ def _page(browser: Browser, running: Monitored, path: Path) -> Path:
 def _flower(browser: Browser, running: Monitored, out: Path) -> Iterator[Path]:
     page = _new(browser, FLOWER_LOGIN)
     page.goto(f"{running.flower}/workers")
-    expect(page.locator("#workers-table tbody tr")).to_have_count(2, timeout=PATIENCE)
+    expect(page.locator("#workers-table tbody tr")).to_have_count(WORKERS, timeout=PATIENCE)
     expect(page.locator("#workers-table")).to_contain_text("Online")
     page.screenshot(path=out / "flower-workers.png")
     yield out / "flower-workers.png"
+    # The list stays as it was when it was opened.
+    eventually(lambda: len(_asked(running, "/api/tasks")) == len(WORDS), PATIENCE / 1000, 0.5)
     page.goto(f"{running.flower}/tasks")
     rows = page.locator("#tasks-table tbody tr")
     expect(rows).to_have_count(len(WORDS), timeout=PATIENCE)
@@ -99,6 +107,14 @@ def _flower(browser: Browser, running: Monitored, out: Path) -> Iterator[Path]:
     page.screenshot(path=out / "flower-tasks.png")
     yield out / "flower-tasks.png"
     page.close()
+
+
+def _online(running: Monitored) -> int:
+    return sum(worker["status"] is True for worker in _asked(running, "/workers?json=1")["data"])
+
+
+def _asked(running: Monitored, path: str) -> Any:
+    return httpx.get(f"{running.flower}{path}", auth=FLOWER_LOGIN, timeout=15).raise_for_status().json()
 
 
 def _grafana(browser: Browser, running: Monitored, grafana: Grafana, path: Path) -> Path:

@@ -22,7 +22,7 @@ def built(name: str, dockerfile: Path, context: Path) -> None:
 def loaded(name: str) -> None:
     """Bring an image into the cluster with the command that `LOAD` names."""
     command = os.environ.get(LOAD)
-    assert command, f"{LOAD} does not say how the image {name} gets into the cluster"
+    assert command, f"{LOAD} does not say how {name} gets into the cluster; for kind: kind load docker-image"
     _run([*shlex.split(command), name])
 
 

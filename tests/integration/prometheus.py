@@ -35,15 +35,18 @@ class Prometheus(Server):
         folder: its data.
         objects: what the chart renders.
         addresses: host and port of each Service that a ServiceMonitor reads, by the Service's name.
+        listen: address that it listens on itself.
     """
 
     name = "prometheus"
 
-    def __init__(self, folder: Path, objects: list[Object], addresses: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, objects: list[Object], addresses: Mapping[str, str], listen: str = "127.0.0.1"
+    ) -> None:
         super().__init__(folder)
         self._objects = objects
         self._addresses = addresses
-        self.url = f"http://127.0.0.1:{free_port()}"
+        self.url = f"http://{listen}:{free_port()}"
 
     def configure(self) -> None:
         """Write the configuration that the Prometheus Operator would make of the monitors and the rules."""

@@ -55,6 +55,10 @@ lint: setup ## ruff, mypy, and whether the chart's generated files are fresh
 	$(PYTHON) ci/chart check
 	$(PYTHON) ci/troubleshooting check
 
+.PHONY: docs
+docs: setup ## the documentation's site, into dist/site; a link that leads nowhere fails
+	@$(PYTHON) ci/website
+
 .PHONY: scan
 scan: setup ## what a security scanner finds in the chart and the image, unless ci/scan explains it
 	$(PYTHON) ci/scan

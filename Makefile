@@ -2,6 +2,9 @@
 .DEFAULT_GOAL := help
 UV := ci/uv
 PYTHON := .venv/bin/python
+# Tests wait more than they work: one process more than there are cores.
+PROCESSES = $(shell expr $$(nproc) + 1)
+PARALLEL = -n $(PROCESSES) --dist loadgroup
 LOCAL := env PYTHONPATH=ci $(PYTHON) -m local
 # Debian packages that only the tests and benchmarks need; each holds the program of its name.
 TEST_PROGRAMS := chromium prometheus
@@ -29,7 +32,7 @@ down: setup ## end what a crashed `make up` left
 
 .PHONY: test
 test: lint scan test-setup ## all that needs no cluster: lint, types, unit, chart and integration tests
-	$(PYTHON) -m pytest $(PYTEST)
+	$(PYTHON) -m pytest $(PARALLEL) $(PYTEST)
 
 .PHONY: unit
 unit: setup ## unit tests alone: seconds, no servers

@@ -5,6 +5,7 @@ import pytest
 from snippets.blocks import Block, Page
 from snippets.rules import problems
 from snippets.shell import ShellError, commands
+from snippets.yaml_blocks import VERSION
 
 VALUES = Block("docs/page.md", 1, "yaml", "# values.yaml\nworkers: {mail: {queues: [mail]}}\n")
 MODULE = Block("docs/page.md", 1, "python", "# shop/celery.py\nfrom celery import Celery\napp = Celery('shop')\n")
@@ -28,7 +29,7 @@ def wrong(language: str, text: str) -> str:
         ("sh", "stalk topology -A shop.celery:app\nmake test PYTEST=-x && ci/uv lock"),
         ("yaml", "workers: {mail: {queues: [mail]}}"),
         ("python", "import shop.celery\nassert shop.celery.app.main == 'shop'"),
-        ("dockerfile", "FROM ghcr.io/stalk-celery/stalk:0.1.0\nCOPY shop shop"),
+        ("dockerfile", f"FROM ghcr.io/stalk-celery/stalk:{VERSION}\nCOPY shop shop"),
         ("ini", "consumer_timeout = 1500000"),
         ("inline", "workers.<pool>.autoscaling.max"),
         ("inline", "kubectl rollout restart statefulset stalk-redis"),
@@ -108,6 +109,12 @@ def test_right(language: str, text: str) -> None:
             "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: stalk, namespace: stalk}\n"
             "spec: {interval: 5m, values: {worker: {}}}",
             "spec.values",
+        ),
+        (
+            "yaml",
+            "apiVersion: source.toolkit.fluxcd.io/v1\nkind: OCIRepository\nmetadata: {name: stalk, namespace: stalk}\n"
+            "spec: {interval: 1h, url: 'oci://ghcr.io/stalk-celery/charts/stalk', ref: {tag: 0.0.1}}",
+            "the chart's version is",
         ),
         ("python", "import no_such_module_of_the_page", "ModuleNotFoundError"),
         ("dockerfile", "FROM ubuntu", "FROM ubuntu is neither"),

@@ -9,7 +9,6 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel
 
 from chart.models import Values
@@ -159,8 +158,7 @@ def _python(block: Block, page: Page) -> Iterator[str]:
 
 
 def _dockerfile(block: Block, page: Page) -> Iterator[str]:
-    chart = yaml.safe_load((ROOT / "charts" / "stalk" / "Chart.yaml").read_text(encoding="utf-8"))
-    ours = f"ghcr.io/stalk-celery/stalk:{chart['appVersion']}"
+    ours = f"ghcr.io/stalk-celery/stalk:{yaml_blocks.VERSION}"
     for line in block.text.replace("\\\n", " ").splitlines():
         word, _, rest = line.partition(" ")
         if word == "FROM":

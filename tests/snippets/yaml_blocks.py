@@ -5,15 +5,16 @@ from typing import Any
 
 import yaml
 
-from charting.rendering import Object, Values, load, refusal
+from charting.rendering import CHART, Object, Values, load, refusal
 from charting.schemas import problems as schema_problems
 from snippets.blocks import Block, Page
 from snippets.world import world
 
-__all__ = ["problems", "values_blocks"]
+__all__ = ["VERSION", "problems", "values_blocks"]
 
-_VERSION = "1.35"
-"""Of Kubernetes."""
+VERSION = str(yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))["version"])
+"""Of the chart, and of the image that it runs."""
+_KUBERNETES = "1.35"
 
 
 def problems(block: Block) -> Iterator[str]:
@@ -66,13 +67,14 @@ def _manifest(thing: Object) -> Iterator[str]:
         yield "a manifest without a namespace"
         return
     try:
-        yield from schema_problems(thing, _VERSION)
+        yield from schema_problems(thing, _KUBERNETES)
     except FileNotFoundError:
         yield f"no schema of {thing['apiVersion']}/{thing['kind']}: add its CRD's to tests/chart/data"
     for where, values in _carried(thing):
         for problem in _values(values):
             yield f"{where}: {problem}"
     yield from _named(thing)
+    yield from _version(thing)
 
 
 def _carried(thing: Object) -> Iterator[tuple[str, Values]]:
@@ -85,6 +87,16 @@ def _carried(thing: Object) -> Iterator[tuple[str, Values]]:
                 yield f"sources[{index}].helm.valuesObject", helm["valuesObject"]
     elif thing["kind"] == "HelmRelease":
         yield "spec.values", spec.get("values", {})
+
+
+def _version(thing: Object) -> Iterator[str]:
+    """A chart that a GitOps tool shall fetch is this one."""
+    spec = thing.get("spec", {})
+    found = spec["source"]["targetRevision"] if thing["kind"] == "Application" else None
+    if thing["kind"] == "OCIRepository":
+        found = spec["ref"]["tag"]
+    if found not in {None, VERSION}:
+        yield f"the chart's version is {VERSION}, not {found}"
 
 
 def _named(thing: Object) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Which rule a piece of code of a document is held against. What no rule covers is a problem of its own."""
 
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from chart.models import Values
+from chart.models.workers import Pool
 from chart.reference import model_in
 from docs import BLOCK
 from snippets import helm, kubectl, programs, yaml_blocks
@@ -121,6 +123,10 @@ def _words(words: Sequence[str], page: Page, here: World) -> Iterator[str]:
     elif program in _PROGRAMS:
         yield from _PROGRAMS[program](words)
         yield from _apps(words, page)
+        for word in words:
+            if word.startswith("HELM="):  # what `make deploy-kind` hands on
+                chart = ["helm", "upgrade", "--install", "stalk", "charts/stalk"]
+                yield from helm.problems([*chart, *shlex.split(word.removeprefix("HELM="))], page.files)
     elif "/" in program:
         yield from programs.script(words)
     else:
@@ -216,14 +222,13 @@ def _text(block: Block, _page: Page) -> Iterator[str]:
 def _inline(block: Block, page: Page) -> Iterator[str]:
     """Check a command in the running text as far as it is given, and each key of values.yaml."""
     text = block.text.strip()
-    if (
-        _KEY.fullmatch(text)
-        and not text.endswith((".conf", ".config", ".yaml"))
-        and text.partition(".")[0] in _top_level()
-    ):
-        yield from _key(text)
+    key = _KEY.match(text)
+    if key and key[1].partition(".")[0] in _first_parts() and not key[1].endswith((".conf", ".config", ".yaml")):
+        yield from _key(key[1])
         return
     words = text.split()
+    if words[:1] == ["--set"] and "…" not in text:
+        yield from helm.problems(["helm", "template", "stalk", "charts/stalk", *words], page.files)
     if len(words) < 2 or words[0] not in _WORDS_TO_CHECK or "…" in text or "|" in text or "<" in text:
         return
     try:
@@ -231,23 +236,24 @@ def _inline(block: Block, page: Page) -> Iterator[str]:
     except ShellError as error:
         yield str(error)
         return
-    if words[0] == "make":
-        yield from programs.make(command.words)
-    elif words[0] == "stalk":
-        yield from programs.stalk([*command.words, "--help"])
-    elif words[0] == "helm" and len(words) > 3:
-        yield from helm.problems(command.words, page.files)
-    elif words[0] == "kubectl" and len(words) > 3:
-        yield from kubectl.problems(command.words, world(yaml_blocks.values_blocks(page)))
-    elif words[0] == "docker":
-        yield from programs.docker(command.words)
+    yield from _partly(command.words, page)
 
 
-_KEY = re.compile(r"[a-z][A-Za-z]*(\.([A-Za-z][A-Za-z0-9]*|<[a-z]+>))+")
+def _partly(words: Sequence[str], page: Page) -> Iterator[str]:
+    """Check a command that may be no more than a name: `helm upgrade`, `kubectl edit`."""
+    if words[0] == "stalk":
+        yield from (problem for problem in programs.stalk(words) if "arguments are required" not in problem)
+    elif words[0] in {"make", "docker"} or len(words) > 3:
+        yield from _words(words, page, world(yaml_blocks.values_blocks(page)))
 
 
-def _top_level() -> set[str]:
-    return {field.alias or name for name, field in Values.model_fields.items()}
+_KEY = re.compile(r"([a-z][A-Za-z]*(?:\.(?:[A-Za-z][A-Za-z0-9]*|<[a-z]+>))+)(?:[:=] ?\S.*)?$")
+"""A key of values.yaml, with or without a value."""
+
+
+def _first_parts() -> set[str]:
+    """Return what a key may begin with: the whole file's, or one's of a pool."""
+    return {field.alias or name for model in (Values, Pool) for name, field in model.model_fields.items()}
 
 
 def _key(path: str) -> Iterator[str]:

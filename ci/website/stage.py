@@ -23,6 +23,7 @@ _OUTSIDE = {
     "charts/stalk/README.md": "chart.md",
 }
 """Pages that are not in docs/, and what they are in the site."""
+_COPIED = {".gif", ".jpg", ".md", ".png", ".svg", ".webp"}
 _LINK = re.compile(r"(?<=\]\()([^()\s]+)(?=\))")
 _FENCE = re.compile(r" {0,3}(```+|~~~+)")
 
@@ -35,7 +36,7 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
     """Return what is copied into the site: paths in the repository, and their places in the site."""
     found = {Path(source): place for source, place in _OUTSIDE.items() if (root / source).exists()}
     for file in sorted((root / "docs").rglob("*")):
-        if file.is_file() and file.suffix in {".md", ".svg", ".png"}:
+        if file.is_file() and file.suffix in _COPIED:
             found[file.relative_to(root)] = str(file.relative_to(root / "docs"))
     return found
 

@@ -16,11 +16,10 @@ def copy(tmp_path: Path) -> Path:
     for source in pages():
         (copied / source).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / source, copied / source)
-    for name in ("LICENSE", "ci", "images", "keda", "pyproject.toml", "src", "tests"):
-        (copied / name).symlink_to(ROOT / name)
-    for file in (ROOT / "docs").iterdir():
-        if not (copied / "docs" / file.name).exists():
-            (copied / "docs" / file.name).symlink_to(file)
+    for folder in (".", "docs", "charts", "charts/stalk"):
+        for file in (ROOT / folder).iterdir():
+            if not (copied / folder / file.name).exists():
+                (copied / folder / file.name).symlink_to(file)
     return copied
 
 

@@ -95,6 +95,16 @@ def test_right(language: str, text: str) -> None:
         ("sh", "python ci/no_such_tool", "there is no ci/no_such_tool"),
         ("sh", "ci/no-such-tool", "there is no program ci/no-such-tool"),
         ("sh", "celery -A shop.celery:app worker --no-such-option", "knows no --no-such-option"),
+        (
+            "sh",
+            "cosign verify ghcr.io/else/where:1 --certificate-identity x",
+            "no rule for cosign verify ghcr.io/else/where:1",
+        ),
+        (
+            "sh",
+            "cosign verify ghcr.io/stalk-celery/stalk:1 --certificate-identity .github/workflows/no.yaml",
+            "no workflow",
+        ),
         ("sh", "celery -A shop.celery:app beat", "no rule for celery"),
         ("sh", "rabbitmqctl list_queues name size", "columns that nobody knows: {'size'}"),
         ("sh", "rabbitmqctl delete_queue", "takes 1 to 1 words"),

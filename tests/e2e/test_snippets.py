@@ -66,8 +66,7 @@ def test_line(release: Release, words: tuple[str, ...]) -> None:
     line = kubectl.parsed(words)
     mine = [*words]
     if line.namespace in {"", "stalk"} and "namespace" not in words:
-        mine = [word for word in mine if word not in {"-n", "stalk"}]
-        mine[1:1] = ["-n", release.namespace]
+        mine[1 : 3 if line.namespace else 1] = ["-n", release.namespace]
     if line.verb == "port-forward":
         target, port = line.words[0], int(line.words[1].rpartition(":")[2])
         with release.forwarded(target, port):

@@ -22,6 +22,7 @@ from stalk.plan import command as plan
 
 __all__ = [
     "celery",
+    "cosign",
     "curl",
     "docker",
     "export",
@@ -120,6 +121,16 @@ def docker(words: Sequence[str]) -> Iterator[str]:
             yield "docker build of what folder?"
     elif words[1] not in {"push"}:
         yield f"no rule for docker {words[1]}: add one to tests/snippets/programs.py"
+
+
+def cosign(words: Sequence[str]) -> Iterator[str]:
+    """Look whether chart or image of ours is verified, and whether the workflow that has signed it is there."""
+    ours = {"ghcr.io/stalk-celery/charts/stalk", "ghcr.io/stalk-celery/stalk"}
+    if words[1] != "verify" or words[2].partition("@")[0].rpartition(":")[0] not in ours:
+        yield f"no rule for {' '.join(words[:3])}: add one to tests/snippets/programs.py"
+    workflow = re.search(r"\.github/workflows/[\w.-]+", " ".join(words))
+    if workflow is None or not (ROOT / workflow[0]).is_file():
+        yield f"there is no workflow {workflow and workflow[0]}"
 
 
 def curl(words: Sequence[str]) -> Iterator[str]:

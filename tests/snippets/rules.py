@@ -30,6 +30,7 @@ _PROGRAMS: Mapping[str, Callable[[Sequence[str]], Iterator[str]]] = {
     ".venv/bin/stalk": programs.stalk,
     "cd": programs.free,
     "celery": programs.celery,
+    "cosign": programs.cosign,
     "curl": programs.curl,
     "df": programs.free,
     "docker": programs.docker,

@@ -1,4 +1,4 @@
-"""docs/images/scaling.svg: a burst that `ci/bench scaling` has measured, drawn as it draws it."""
+"""docs/assets/scaling.svg: a burst that `ci/bench scaling` has measured, drawn as it draws it."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from docs import DOCS
 __all__ = ["DATA", "PICTURE", "draw_picture", "source"]
 
 DATA = DOCS.parent / "tests" / "unit" / "data" / "scaling.json"
-PICTURE = DOCS / "images" / "scaling.svg"
+PICTURE = DOCS / "assets" / "scaling.svg"
 
 
 def source() -> str:

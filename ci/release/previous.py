@@ -17,7 +17,7 @@ import yaml
 
 from release.versions import CHART, version
 
-__all__ = ["NoPreviousError", "Previous", "previous"]
+__all__ = ["NoPreviousError", "Previous", "is_shallow", "previous"]
 
 
 class NoPreviousError(Exception):
@@ -58,12 +58,13 @@ def previous(root: Path) -> Previous:
         changed = _git(root, "log", "-1", "--first-parent", "--format=%H", commit, "--", str(CHART))
         commit = _git(root, "rev-parse", "--verify", "--quiet", f"{changed or commit}^", check=False)
         if not commit or not _has_chart(root, commit):
-            hint = " The history is cut off; type: git fetch --unshallow --tags" if _is_shallow(root) else ""
+            hint = " The history is cut off; type: git fetch --unshallow --tags" if is_shallow(root) else ""
             raise NoPreviousError(f"no tag v*, and no commit whose chart has another version than {ours}.{hint}")
     return Previous(root, _version(root, commit), commit)
 
 
-def _is_shallow(root: Path) -> bool:
+def is_shallow(root: Path) -> bool:
+    """Say whether the history of a checkout is cut off, as `git clone --depth` does."""
     return _git(root, "rev-parse", "--is-shallow-repository") == "true"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from e2e.images import built, loaded
 from release.previous import previous
 
-__all__ = ["Released", "previously_released"]
+__all__ = ["ROOT", "Released", "previously_released"]
 
 ROOT = Path(__file__).parents[2]
 REGISTRY, REPOSITORY = "ghcr.io", "stalk-celery/stalk"

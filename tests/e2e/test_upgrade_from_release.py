@@ -11,7 +11,8 @@ from kubernetes import client
 
 from charting.rendering import CHART
 from e2e.harness import QUICK, Release, all_succeeded, submit, submit_many, until, wait_for_all
-from e2e.released import Released, previously_released
+from e2e.released import ROOT, Released, previously_released
+from release.previous import is_shallow
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -25,6 +26,8 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> Released:
+    if is_shallow(ROOT):
+        pytest.skip("the history is cut off, and the version before with it; type: git fetch --unshallow --tags")
     return previously_released(tmp_path_factory.mktemp("previous"))
 
 

@@ -63,6 +63,10 @@ lint: setup ## ruff, mypy, shellcheck, the workflows, and whether versions agree
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	.venv/bin/zizmor --offline --quiet .github/workflows
 
+.PHONY: docs
+docs: setup ## the documentation's site, into dist/site; a link that leads nowhere fails
+	@$(PYTHON) ci/website
+
 .PHONY: scan
 scan: setup ## what a security scanner finds in the chart and the image, unless ci/scan explains it
 	$(PYTHON) ci/scan

@@ -5,6 +5,9 @@ PYTHON := .venv/bin/python
 # Tests wait more than they work: one process more than there are cores.
 PROCESSES = $(shell expr $$(nproc) + 1)
 PARALLEL = -n $(PROCESSES) --dist loadgroup
+# More than one wants a cluster with room for as many releases.
+E2E_PROCESSES = 1
+E2E_PARALLEL = $(if $(filter-out 1,$(E2E_PROCESSES)),-n $(E2E_PROCESSES) --dist loadgroup)
 LOCAL := env PYTHONPATH=ci $(PYTHON) -m local
 # Debian packages that only the tests and benchmarks need; each holds the program of its name.
 TEST_PROGRAMS := chromium prometheus
@@ -78,7 +81,7 @@ fmt: setup ## format, and mend what ruff can
 
 .PHONY: test-e2e
 test-e2e: setup ## the chart on the cluster that KUBECONFIG names, and a few chaos scenarios
-	$(PYTHON) -m pytest tests/e2e -m "not chaos or short" $(PYTEST)
+	$(PYTHON) -m pytest tests/e2e -m "not chaos or short" $(E2E_PARALLEL) $(PYTEST)
 
 .PHONY: test-chaos
 test-chaos: setup ## every chaos scenario on that cluster; the table goes into reports/chaos.md

@@ -62,7 +62,7 @@ lint: setup ## ruff, mypy, shellcheck, the workflows, and whether versions agree
 	$(PYTHON) ci/chart check
 	$(PYTHON) ci/troubleshooting check
 	$(PYTHON) ci/release check
-	.venv/bin/shellcheck --external-sources $(SCRIPTS)
+	.venv/bin/shellcheck --external-sources $(or $(SCRIPTS),$(error git lists no scripts: is this a checkout that git may read?))
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
 	.venv/bin/zizmor --offline --quiet .github/workflows
 
@@ -117,8 +117,9 @@ screenshots: setup ## page, Flower and Grafana dashboard at work, into dist/scre
 	@$(PYTHON) ci/screenshots
 
 .PHONY: release-check
-release-check: setup ## may this tag be released? make release-check TAG=v1.2.3
-	@$(PYTHON) ci/release check $(TAG)
+release-check: setup ## may this tag be released? GITHUB_REF_NAME=v1.2.3 make release-check
+	@git merge-base --is-ancestor HEAD origin/main || { echo "this commit is not on main" >&2; exit 1; }
+	@$(PYTHON) ci/release check "$$GITHUB_REF_NAME"
 
 .PHONY: publish-image
 publish-image: setup
@@ -132,7 +133,7 @@ publish-chart: setup
 
 .PHONY: publish-release
 publish-release: setup
-	@ci/publish/release $(TAG)
+	@ci/publish/release "$$GITHUB_REF_NAME"
 
 .PHONY: bench
 bench: setup ## a benchmark: make bench NAME=submit

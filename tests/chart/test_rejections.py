@@ -222,6 +222,19 @@ REJECTIONS = [
         "probes.liveness, which waits 300 s.",
         "workers: {default: {pool: threads, concurrency: 1}}",
     ),
+    *(
+        Rejection(
+            pool(pool="solo", longestTaskSeconds=longest, probes={"liveness": {"exec": {"command": command}}}),
+            "workers.default.pool",
+            f"solo sends no heartbeat while it runs a task: one of longestTaskSeconds, {longest}, would be killed by "
+            f"probes.liveness, which waits {age} s.",
+            "workers: {default: {pool: threads, concurrency: 1}}",
+        )
+        for longest, age, command in (
+            (61, 60, ["stalk", "probe", "live"]),
+            (301, 300, ["stalk", "probe", "live", "--max-age=300"]),
+        )
+    ),
     Rejection(
         pool(autoscaling={"min": 11}),
         "workers.default.autoscaling.min",

@@ -86,7 +86,9 @@ def test_a_deleted_pod_finishes_its_task(release: Release, api: httpx.Client) ->
 def test_a_pod_that_is_deleted_while_it_starts_hears_it(release: Release) -> None:
     """Process 1 hears no SIGTERM before it has a handler; such a worker took tasks until its grace period was over."""
     grace = 300
-    fixed = {"autoscaling": {"mode": "none", "replicas": 1}, "terminationGracePeriodSeconds": grace}
+    # A fifth of a core: Python takes seconds to begin, and the word comes well before it listens.
+    slow = {"requests": {"cpu": "10m"}, "limits": {"cpu": "200m"}}
+    fixed = {"autoscaling": {"mode": "none", "replicas": 1}, "terminationGracePeriodSeconds": grace, "resources": slow}
     release.install(release.values, {"workerDefaults": fixed})
     for _ in range(3):
         before = set(release.pod_names())

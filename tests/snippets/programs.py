@@ -147,7 +147,7 @@ def curl(words: Sequence[str]) -> Iterator[str]:
         elif word in {"-u", "-o"}:
             next(rest)
         elif word.startswith("-"):
-            if word not in {"-N", "-s", "-f", "-sf", "-L", "-i", "-fsS"}:
+            if word not in {"-N", "-s", "-f", "-sf", "-L", "-i", "-fsS", "-S"}:
                 yield f"no rule for curl {word}: add one to tests/snippets/programs.py"
         else:
             url = word if "://" in word else f"http://{word}"

@@ -53,7 +53,7 @@ def test_exit_codes(files: HeartbeatFiles, capsys: pytest.CaptureFixture[str]) -
     assert main(["probe", "live"]) == 0
 
 
-STARTS = "import signal, sys, time; time.sleep(1); {}; print('x', flush=True); time.sleep(60)"
+STARTS = "import signal, sys, time; sys.stdin.read(1); {}; print('x', flush=True); time.sleep(60)"
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,14 @@ STARTS = "import signal, sys, time; time.sleep(1); {}; print('x', flush=True); t
     [("signal.signal(signal.SIGTERM, print)", True), ("signal.signal(signal.SIGTERM, signal.SIG_IGN)", False)],
 )
 def test_stoppable_waits_for_the_handler(code: str, hears: bool) -> None:
-    with subprocess.Popen([sys.executable, "-c", STARTS.format(code)], stdout=subprocess.PIPE) as process:
+    words = [sys.executable, "-c", STARTS.format(code)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             assert stoppable(0, process.pid) is not None, "it only begins"
+            assert process.stdin is not None
             assert process.stdout is not None
+            process.stdin.write(b"x")
+            process.stdin.flush()
             if hears:
                 assert stoppable(30, process.pid) is None
             process.stdout.read(1)

@@ -102,6 +102,15 @@ def test_chart_that_was_packaged_is_pushed_and_signed(tree: Path) -> None:
     ]
 
 
+def test_why_helm_could_not_push_is_said(tree: Path) -> None:
+    helm = tree / "bin" / "helm"
+    helm.write_text("#!/bin/bash\necho denied: no such scope >&2\nexit 1\n")
+    done = run(tree, "chart")
+    assert done.returncode != 0
+    assert "denied: no such scope" in done.stderr
+    assert calls(tree) == []
+
+
 @pytest.mark.parametrize(("script", "variable"), [("image", "METADATA"), ("chart", "PUSHED")])
 def test_nothing_is_signed_without_a_digest(tree: Path, script: str, variable: str) -> None:
     done = run(tree, script, **{variable: "pushed"})

@@ -129,6 +129,13 @@ def test_a_worker_that_falls_silent_while_others_speak_is_worth_more_than_an_idl
     assert [cost for _, cost in told.history] == [1, 0]
 
 
+def test_who_falls_silent_as_its_task_begins_is_busy() -> None:
+    told = Told()
+    told.hear(0, 0, 0, 1)
+    assert told.cost == 0
+    assert told.wait(SILENT_AFTER + EVERY) == level(1)
+
+
 def test_silence_takes_nothing_away() -> None:
     told = Told()
     told.hear(4, 4, 4)

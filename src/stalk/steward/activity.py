@@ -102,7 +102,7 @@ class Activity:
             return current
         # Not `now`: when nobody is heard, the line is dead and not each worker.
         if self._latest - worker.last > worker.patience:
-            return max(current, SILENT)
+            return max(current, SILENT, worker.samples[-1][1])  # what it said last, it may be at still
         least, most = worker.since(BUSY_AFTER), worker.since(IDLE_AFTER)
         if least is not None and current < min(least):
             return min(least)

@@ -204,14 +204,20 @@
 {{- end -}}
 {{- end -}}
 
-{{/* How many seconds old the liveness probe of a pool (its values) lets a heartbeat be; empty where it does not say. */}}
+{{/* How many seconds old the liveness probe of a pool (its values) lets a heartbeat be (`stalk probe` says 60 by itself); empty where
+     it does not look at one. */}}
 {{- define "stalk.livenessAge" -}}
 {{- $before := "" -}}
+{{- $age := "" -}}
 {{- $liveness := (.probes | default dict).liveness | default dict -}}
 {{- range ($liveness.exec | default dict).command -}}
-{{- if eq $before "--max-age" }}{{ . }}{{ end -}}
-{{- $before = toString . -}}
+{{- $word := toString . -}}
+{{- if eq $before "--max-age" }}{{ $age = $word }}{{ end -}}
+{{- if hasPrefix "--max-age=" $word }}{{ $age = trimPrefix "--max-age=" $word }}{{ end -}}
+{{- if and (eq $before "probe") (eq $word "live") (not $age) }}{{ $age = "60" }}{{ end -}}
+{{- $before = $word -}}
 {{- end -}}
+{{- $age -}}
 {{- end -}}
 
 {{/* One pool (list $ pool): the times that follow from its longest task. */}}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stalk.doctor.checks import hpa, keda, network, pods, settings
-from stalk.doctor.cluster import Cluster
+from stalk.doctor.cluster import AUTOSCALING, Cluster
 from stalk.doctor.findings import Finding
 
 RELEASE: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "release.json").read_text())
@@ -56,7 +56,8 @@ def condition(each: dict[str, Any], kind: str, status: str, reason: str, message
 
 
 def no_crds(cluster: Cluster) -> None:
-    cluster.scaled_objects, cluster.wants_keda = None, True
+    cluster.scaled_objects = None
+    worker(cluster)["metadata"].setdefault("annotations", {})[AUTOSCALING] = "keda"
 
 
 def no_operator(cluster: Cluster) -> None:

@@ -11,6 +11,8 @@ OLDEST = (2, 18)
 INSTALL = (
     "helm upgrade --install keda keda --repo https://kedacore.github.io/charts --namespace keda --create-namespace"
 )
+FALLBACK = frozenset(("failureThreshold", "replicas", "behavior"))
+"""What the chart writes there; an older CRD drops what it does not know, and nobody is told."""
 SETTLE_SECONDS = 60
 PAUSED = "autoscaling.keda.sh/paused"
 
@@ -29,6 +31,9 @@ def check(cluster: Cluster, unacknowledged: Mapping[str, int]) -> Iterator[Findi
     if not cluster.scaled_objects:
         return
     yield from _operator(cluster)
+    if cluster.keda_fields is not None and not cluster.keda_fields >= FALLBACK:
+        lacks = ", ".join(f"spec.fallback.{name}" for name in sorted(FALLBACK - cluster.keda_fields))
+        yield Finding("keda-old", f"the CRD of ScaledObjects does not know {lacks}", INSTALL)
     for each in cluster.scaled_objects:
         yield from _scaled_object(cluster, each)
         yield from _never_zero(cluster, each, unacknowledged)

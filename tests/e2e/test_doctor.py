@@ -6,7 +6,6 @@ What is broken is broken all at once, each in a pool of its own, so that a clust
 import contextlib
 import json
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,12 +14,12 @@ from typing import Any
 import pytest
 
 from charting.rendering import CHART, merged
+from e2e.diagnosis import STALK, diagnose, evidence
 from e2e.harness import HELM, Release, submit_many, until, wait_for_all
 from integration.harness import Background
 
 pytestmark = pytest.mark.timeout(900)
 
-STALK = Path(sys.executable).parent / "stalk"
 SMALL: dict[str, Any] = {
     "extraEnv": {"STEPS": "1", "STEP_SECONDS": "20"},
     "workerDefaults": {
@@ -82,28 +81,6 @@ BROKEN_POOLS: dict[str, Any] = {
         },
     },
 }
-
-
-def diagnose(release: Release, *words: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [str(STALK), "doctor", "--json", "--namespace", release.namespace, *words],
-        env=release.environment,
-        text=True,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.stdout.startswith("{"), done.stdout + done.stderr
-    for key in ("rabbitmq-password", "rabbitmq-monitor-password", "redis-password", "flower-password"):
-        assert release.secret(key) not in done.stdout + done.stderr
-    said: dict[str, Any] = json.loads(done.stdout)
-    assert said["seconds"] < 15
-    assert said["exit_code"] == done.returncode
-    return said
-
-
-def evidence(said: dict[str, Any], finding: str) -> str:
-    return "\n".join(each["evidence"] for each in said["findings"] if each["id"] == finding)
 
 
 @pytest.fixture(scope="module")

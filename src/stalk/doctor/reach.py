@@ -1,7 +1,10 @@
 """A release's servers, made reachable from a machine with a kubeconfig."""
 
 import time
+from typing import Any
 from urllib.parse import urlsplit
+
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from stalk.doctor.cluster import Cluster, Json, component, environment, name_of, secret_of
 from stalk.doctor.findings import Unchecked
@@ -46,6 +49,16 @@ class Secrets:
         return value
 
 
+class _PodSettings(FlowerSettings):
+    """A pod's settings: nothing of this machine's environment gets in."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
 class Reach:
     """Makes a Deployment's environment work from here: names lead to port-forwards, CAs are files of this machine."""
 
@@ -75,7 +88,7 @@ class Reach:
             management.result(self._deadline + 1)
         except Exception as error:
             unchecked.append(Unchecked(("scaler",), "the broker's management API", str(error)))
-        settings = FlowerSettings.model_validate({name.lower(): value for name, value in values.items()})
+        settings = _PodSettings.model_validate({name.lower(): value for name, value in values.items() if value})
         return of_settings(name_of(deployment), settings, queues)
 
     def _values(self, deployment: Json) -> dict[str, str]:

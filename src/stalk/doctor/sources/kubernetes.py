@@ -83,7 +83,7 @@ class Kubernetes:
     def _read(self, path: str, **query: Any) -> str:
         response = self._connection.read(path, {name: str(value) for name, value in query.items()})
         if response.status == 404:
-            raise LookupError(path)
+            raise LookupError(f"{path} does not exist")
         if response.status >= 400:
             raise NoCluster(f"GET {path} answered {response.status}: {response.reason}")
         return response.text

@@ -71,6 +71,12 @@ def test_all_of_it_is_there_for_the_test_alone() -> None:
         assert annotations["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded", thing["kind"]
 
 
+@pytest.mark.parametrize("name", [NAME, "demo-stalk-test"])
+def test_helm_prints_what_its_pods_say(name: str) -> None:
+    annotations = find(render(), "Pod", name)["metadata"]["annotations"]
+    assert annotations["helm.sh/hook-output-log-policy"] == "hook-succeeded,hook-failed"
+
+
 def test_its_rights_are_there_before_it_is_and_it_ends_before_the_round_trip() -> None:
     objects = render()
     weights = {

@@ -274,6 +274,10 @@ def test_messages_that_nobody_acknowledges_keep_workers() -> None:
     found = findings(cluster, {QUEUE: 4})
     assert [each.id for each in found] == ["never-zero"]
     assert "4 messages of test-queue are not acknowledged, and no task runs" in found[0].evidence
+    cluster.running = {"another": 1}
+    assert findings(cluster, {QUEUE: 4}) == found
+    cluster.running = {QUEUE: 4}
+    assert findings(cluster, {QUEUE: 4}) == []
 
 
 def test_a_maximum_with_an_empty_queue_is_no_finding() -> None:

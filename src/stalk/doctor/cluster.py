@@ -42,8 +42,8 @@ class Cluster:
     """Pod and container: the last line that it logged before it ended."""
     backlog: Mapping[str, int] = field(default_factory=dict)
     """Queue: ready messages."""
-    running: int = 0
-    """Tasks that workers say they run."""
+    running: Mapping[str, int] = field(default_factory=dict)
+    """Queue: tasks that its workers say they run."""
 
     def events_of(self, each: Json) -> list[Json]:
         """Return an object's events, oldest first."""

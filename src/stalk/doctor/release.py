@@ -85,7 +85,11 @@ def findings(cluster: Cluster, facts: Facts | None) -> Iterator[Finding]:
                 for queue in facts.app.queues
             }
         if facts.workers is not None:
-            cluster.running = sum(len(each) for each in facts.workers.active.values())
+            workers = facts.workers
+            cluster.running = {
+                queue: sum(len(workers.active.get(name, ())) for name in workers.consuming(queue))
+                for queue in facts.app.queues
+            }
     yield from settings.check(cluster)
     yield from keda.check(cluster, unacknowledged)
     yield from hpa.check(cluster, cluster.backlog)

@@ -141,10 +141,11 @@ def _never_zero(cluster: Cluster, each: Json, unacknowledged: Mapping[str, int])
     active: Json = next((one for one in status.get("conditions") or () if one["type"] == "Active"), {})
     reasons = []
     held = {queue: unacknowledged[queue] for queue in _queues(each) if unacknowledged.get(queue)}
+    idle = not any(cluster.running.get(queue) for queue in _queues(each))
     others = [one["type"] for one in spec.get("triggers") or () if one["type"] not in ("rabbitmq", "cpu", "memory")]
     if minimum and "idleReplicaCount" not in spec:
         reasons.append(f"minReplicaCount is {minimum}")
-    if held and cluster.running == 0:
+    if held and idle:
         reasons += [
             f"{number} messages of {queue} are not acknowledged, and no task runs" for queue, number in held.items()
         ]

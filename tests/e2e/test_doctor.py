@@ -35,6 +35,11 @@ FIXED = {"autoscaling": {"mode": "none"}}
 BROKEN_POOLS: dict[str, Any] = {
     "image": {"queues": ["image"], "image": {"tag": "no-such-tag"}, **FIXED},
     "pending": {"queues": ["pending"], "nodeSelector": {"no-such": "node"}, **FIXED},
+    "huge": {
+        "queues": ["huge"],
+        "resources": {"requests": {"cpu": "1000"}, "limits": {"cpu": "1000"}},
+        **FIXED,
+    },
     "crash": {"queues": ["crash"], "extraArgs": ["--no-such-option"], **FIXED},
     "oom": {
         "queues": ["oom"],
@@ -316,6 +321,7 @@ def exists(connection: amqp.Connection, queue: str) -> bool:
 EXPECTED = [
     ("image-pull", "no-such-tag"),
     ("pod-pending", "didn't match Pod's node affinity/selector"),
+    ("pod-pending", "Insufficient cpu"),
     ("crash-loop", "No such option"),
     ("oom-killed", "limit 24Mi"),
     ("pod-config", 'secret "no-such-secret" not found'),

@@ -88,6 +88,11 @@ def test_its_rights_are_there_before_it_is_and_it_ends_before_the_round_trip() -
     assert pod < int(round_trip)
 
 
+def test_its_rights_are_never_those_of_the_default_account() -> None:
+    objects = render({"podDefaults": {"serviceAccount": {"create": False}}})
+    assert of_the_doctor(objects) == []
+
+
 def test_it_is_there_without_an_api() -> None:
     assert len(of_the_doctor(render({"api": {"enabled": False}}))) == 5
 

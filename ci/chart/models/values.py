@@ -148,7 +148,9 @@ class Doctor(Model):
     """`stalk doctor` as a part of `helm test`: an error makes it fail, a warning does not."""
 
     enabled: bool = Field(
-        True, description="Run it. While it does, it may list the namespace's pods, events and what makes them."
+        True,
+        description="Run it, where `podDefaults.serviceAccount.create` allows it an account of its own. While it runs, "
+        "that may list the namespace's pods, events and what makes them.",
     )
     wait_seconds: Whole = Field(120, description="How long what is wrong may take to become right.")
 

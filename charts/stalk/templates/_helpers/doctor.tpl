@@ -1,3 +1,8 @@
+{{/* Is the doctor a part of `helm test`? Only with an account of its own: its rights are nothing for `default`. */}}
+{{- define "stalk.hasDoctor" -}}
+{{- if and .Values.test.doctor.enabled (include "stalk.podDefaults" . | fromJson).serviceAccount.create }}yes{{ end -}}
+{{- end -}}
+
 {{/* The words of the doctor in `helm test`, as a JSON list {items}. A warning is told, and is no failure. */}}
 {{- define "stalk.doctorArgs" -}}
 {{- $args := list "stalk" "doctor" "--in-cluster" "--release" .Release.Name "--fail-on" "error"

@@ -1,5 +1,6 @@
 """`stalk doctor` where broker and Redis speak TLS: where the app is, and from a laptop, through port-forwards."""
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -205,3 +206,10 @@ def test_from_a_laptop_a_ca_that_is_missing_is_said(laptop: Laptop) -> None:
     assert found.said["findings"] == [], found.text
     assert found.code == 2
     assert "Secret redis-tls has no key authority.crt" in found.said["unchecked"][-1]["why"]
+
+
+def test_from_a_laptop_status_reads_queue_lengths_over_https(laptop: Laptop) -> None:
+    done = laptop.service.run("stalk", "status", "--namespace", laptop.release.namespace, "--json")
+    said = json.loads(done.stdout)
+    assert said["problem"] == "", said
+    assert [(pool["name"], pool["ready"], pool["dead_letters"]) for pool in said["pools"]] == [("default", 0, 0)]

@@ -168,8 +168,10 @@ def describe(release: ServedRelease) -> None:
     }
     targets = [{"parameter": name, "name": secret, "key": key} for name, (secret, key) in parameters.items()]
     release.objects["triggerauthentications"] = [{"spec": {"secretTargetRef": targets}}]
-    # The recorded NetworkPolicies open the plain ports; what they say is another test's business.
-    release.objects["networkpolicies"] = []
+    url = "https://stalk-rabbitmq.doctor-a.svc:15671"
+    release.set_environment("stalk-flower", BROKER_MANAGEMENT_URL=url)
+    policies = json.dumps(release.objects["networkpolicies"])
+    release.objects["networkpolicies"] = json.loads(policies.replace("5672", "5671"))
 
 
 def test_from_a_laptop_certificates_are_checked_against_the_services_names(laptop: Laptop) -> None:

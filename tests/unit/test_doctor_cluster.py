@@ -267,6 +267,23 @@ def test_one_thing_that_is_broken_is_the_one_that_is_found(change: Change, findi
     assert all(each.paste for each in found)
 
 
+def over_tls(cluster: Cluster) -> None:
+    for name in ("api", "worker-default"):
+        set_env(named(cluster, name), "BROKER_PORT", "5671")
+    set_env(named(cluster, "flower"), "BROKER_MANAGEMENT_URL", "https://stalk-rabbitmq.doctor-a.svc:15671")
+
+
+def test_network_policies_are_asked_for_the_ports_of_tls() -> None:
+    cluster = recorded()
+    over_tls(cluster)
+    found = findings(cluster)
+    assert {each.id for each in found} == {"network-policy"}
+    assert all("on port 5671" in each.evidence or "on port 15671" in each.evidence for each in found)
+    plain = json.dumps(cluster.policies)
+    cluster.policies = json.loads(plain.replace("5672", "5671"))
+    assert findings(cluster) == []
+
+
 def test_messages_that_nobody_acknowledges_keep_workers() -> None:
     cluster = recorded()
     worker(cluster)["spec"]["replicas"] = 1

@@ -32,8 +32,9 @@ def diagnose(release: Release, *words: str) -> dict[str, Any]:
     return said
 
 
-def evidence(said: dict[str, Any], finding: str) -> str:
-    return "\n".join(each["evidence"] for each in said["findings"] if each["id"] == finding)
+def evidence(said: dict[str, Any], finding: str = "") -> str:
+    """Return the evidence of one kind of finding, or of all."""
+    return "\n".join(each["evidence"] for each in said["findings"] if finding in ("", each["id"]))
 
 
 def names(said: dict[str, Any]) -> set[str]:

@@ -333,6 +333,7 @@ EXPECTED = [
     ("scaledobject-paused", "ScaledObject stalk-worker-paused"),
     ("scaler-missing-queue", "never-declared"),
     ("never-zero", "stalk-worker-steady has 1 replicas and an empty queue: minReplicaCount is 1"),
+    ("remote-control-off", "queue held has "),  # who holds it is a consumer, and no worker
     ("never-zero", "1 messages of held are not acknowledged, and no task runs"),
     ("never-zero", "a trigger is active, and it has others than queues: cron"),
     ("scaledobject-not-ready", "ScaledObject stalk-worker-blinded: "),

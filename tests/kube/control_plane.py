@@ -28,9 +28,9 @@ TOKEN = "the-administrator"
 START_SECONDS = 120
 
 
-def missing() -> str | None:
-    """Return why none can be started here, or None where it can."""
-    lacking = [name for name in PROGRAMS if shutil.which(name) is None]
+def missing(*more: str) -> str | None:
+    """Return why none can be started here, or one of these programs beside it; None where all can."""
+    lacking = [name for name in (*PROGRAMS, *more) if shutil.which(name) is None]
     hint = "setup-envtest, or the machine's test cluster, has them"
     return f"not on PATH: {', '.join(lacking)}; {hint}" if lacking else None
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from local import free_port
 
-__all__ = ["ControlPlane", "missing", "running"]
+__all__ = ["ControlPlane", "missing", "program", "running"]
 
 PROGRAMS = ("etcd", "kube-apiserver", "kubectl")
 TOKEN = "the-administrator"
@@ -77,8 +77,8 @@ def running(folder: Path) -> Iterator[ControlPlane]:
     clients, peers, port = free_port(), free_port(), free_port()
     _write_keys(folder)
     with (
-        _program(folder, _etcd(folder, clients, peers)) as etcd,
-        _program(folder, _kube_apiserver(folder, clients, port)) as server,
+        program(folder / "etcd.log", _etcd(folder, clients, peers)) as etcd,
+        program(folder / "kube-apiserver.log", _kube_apiserver(folder, clients, port)) as server,
     ):
         made = ControlPlane(_write_kubeconfig(folder, port), port, folder / "ca.crt")
         context = ssl.create_default_context(cafile=made.authority)
@@ -183,9 +183,12 @@ def _words(program: str, options: Mapping[str, str]) -> list[str]:
 
 
 @contextmanager
-def _program(folder: Path, words: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
-    log = folder / f"{Path(words[0]).name}.log"
-    with log.open("wb") as output, subprocess.Popen(words, stdout=output, stderr=output) as process:
+def program(
+    log: Path, words: list[str], environment: Mapping[str, str] | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a program meanwhile, with these variables beside ours; what it prints goes to a file."""
+    env = os.environ | dict(environment or {})
+    with log.open("ab") as output, subprocess.Popen(words, env=env, stdout=output, stderr=output) as process:
         try:
             yield process
         finally:

@@ -1,9 +1,7 @@
 """KEDA's own operator on a test's own API server: what it writes into a status is what it writes everywhere."""
 
 import json
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any
 
 import trustme
 
-from kube.control_plane import ControlPlane
+from kube.control_plane import ControlPlane, program
 from local import free_port
 
 __all__ = ["KINDS", "PROGRAM", "SPECS", "custom", "operator"]
@@ -104,15 +102,5 @@ def operator(plane: ControlPlane, folder: Path, watch: str = "") -> Iterator[Non
         *(f"--{name}=127.0.0.1:{free_port()}" for name in ports),
     ]
     where = {"POD_NAMESPACE": "keda", "KEDA_CLUSTER_OBJECT_NAMESPACE": "keda", "WATCH_NAMESPACE": watch}
-    with (
-        (folder / "keda.log").open("ab") as log,
-        subprocess.Popen(words, env=os.environ | where, stdout=log, stderr=log) as process,
-    ):
-        try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    with program(folder / "keda.log", words, where):
+        yield

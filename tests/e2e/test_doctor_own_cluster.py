@@ -6,6 +6,7 @@ controller would write into a status is written by the test.
 
 import copy
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +60,22 @@ def test_nothing_is_wrong_with_what_kubernetes_has(cluster: Cluster) -> None:
     assert [each["what"] for each in said["unchecked"]] == ["broker, Redis and workers"], "no pod runs here"
 
 
-def test_kedas_kinds_are_gone(cluster: Cluster) -> None:
+@contextmanager
+def without_kinds(cluster: Cluster) -> Iterator[None]:
+    """Take KEDA's kinds away, and with them all that is of them."""
     cluster.plane.kubectl("delete", "crd", "scaledobjects.keda.sh", "triggerauthentications.keda.sh", "--wait")
     try:
-        said = cluster.diagnose()
+        yield
     finally:
         cluster.install_keda()
         cluster.plane.run(str(HELM), "uninstall", "stalk", "-n", NAMESPACE)
         cluster.install()
         cluster.seen_by_keda()
+
+
+def test_kedas_kinds_are_gone(cluster: Cluster) -> None:
+    with without_kinds(cluster):
+        said = cluster.diagnose()
     assert names(said) == {"keda-absent"}, said
     assert "the API server knows no kind ScaledObject (keda.sh/v1alpha1)" in evidence(said)
     assert said["exit_code"] == 1
@@ -76,13 +84,8 @@ def test_kedas_kinds_are_gone(cluster: Cluster) -> None:
 def test_kedas_kinds_were_never_there_and_nobody_wants_them(cluster: Cluster) -> None:
     """A release that is scaled by CPU needs no KEDA."""
     cluster.install({"workers": {"default": {"autoscaling": {"mode": "hpa"}}}})
-    cluster.plane.kubectl("delete", "crd", "scaledobjects.keda.sh", "triggerauthentications.keda.sh", "--wait")
-    try:
+    with without_kinds(cluster):
         said = cluster.diagnose()
-    finally:
-        cluster.install_keda()
-        cluster.install()
-        cluster.seen_by_keda()
     assert said["findings"] == [], said
 
 

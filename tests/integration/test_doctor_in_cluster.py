@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,6 +106,13 @@ def test_what_the_role_does_not_allow_is_said(service: Service, release: ServedR
     assert found.said["findings"] == []
     assert [each["what"] for each in found.said["unchecked"]] == [what], found.text
     assert "403" in found.said["unchecked"][0]["why"]
+
+
+@pytest.mark.parametrize("schemas", ["", "<html>", [], {"components": {"schemas": {}}}], ids=repr)
+def test_schemas_that_tell_nothing_are_no_finding(service: Service, release: ServedRelease, schemas: Any) -> None:
+    release.openapi = schemas
+    found = examine(service)
+    assert (found.said["findings"], found.code) == ([], 0), found.text
 
 
 def test_a_pod_without_a_token_is_a_line(service: Service) -> None:

@@ -29,7 +29,7 @@ class Request(NamedTuple):
 
 class Reply(NamedTuple):
     status: int
-    body: dict[str, Any]
+    body: Any
 
 
 def refused(status: int, reason: str, message: str) -> Reply:

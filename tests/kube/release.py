@@ -46,6 +46,8 @@ class ServedRelease(ServedApi):
         self.operators = recorded["operators"]
         self.named: dict[str, dict[str, dict[str, str]]] = {"secrets": {}, "configmaps": {}}
         """Kind, name: its data, as text."""
+        self.openapi: Any = {}
+        """What is said of KEDA's schemas."""
         self.forbidden: set[str] = set()
         """Kinds that may not be read."""
         super().__init__(*args)
@@ -80,6 +82,8 @@ class ServedRelease(ServedApi):
 
     def answer(self, request: Request) -> Reply:
         path = unquote(urlsplit(request.path).path).strip("/").split("/")
+        if path[0] == "openapi":
+            return Reply(200, self.openapi)
         if path[-1] in self.forbidden or path[-2] in self.forbidden:
             return refused(403, "Forbidden", "cannot be read")
         if path == ["apis", "apps", "v1", "deployments"]:

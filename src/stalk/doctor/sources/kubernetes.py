@@ -71,14 +71,21 @@ class Kubernetes:
         self.refused: dict[str, str] = {}
         """What may not be read, and why."""
 
-    def get(self, path: str, **query: Any) -> Any:
+    def get(self, path: str, **query: Any) -> Json:
         """Return an object of the API.
 
         Raises:
             NoCluster: there is no answer, or this user may not.
             LookupError: there is no such thing.
         """
-        return json.loads(self._read(path, **query))
+        text = self._read(path, **query)
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):  # a proxy's page; or the schema of a kind that is just going
+            raise NoCluster(f"GET {path} answered with something else than an object")
+        return found
 
     def _read(self, path: str, **query: Any) -> str:
         response = self._connection.read(path, {name: str(value) for name, value in query.items()})

@@ -136,10 +136,27 @@ def test_paused(scaled: Scaled) -> None:
     assert scaled.condition("Paused") == "True", "KEDA says so too"
 
 
+def without_management(**autoscaling: Any) -> dict[str, Any]:
+    """Return values that name a management API which is not there.
+
+    KEDA reads a Secret again when its ScaledObject changes, so that changes as well.
+    """
+    return {
+        "externalRabbitmq": {"management": {"url": "http://127.0.0.1:1"}},
+        "workers": {"default": {"autoscaling": {"pollingInterval": 2, **autoscaling}}},
+    }
+
+
 def test_in_fallback_for_the_management_api_is_away(scaled: Scaled) -> None:
-    scaled.cluster.patch(NAMESPACE, "secret/stalk-scaler", {"stringData": {"host": "http://127.0.0.1:1/"}})
+    scaled.cluster.install(without_management())
     said = scaled.finds("management-unreachable", "scaledobject-fallback")
     assert f"ScaledObject {POOL}: At least one trigger is falling back" in evidence(said)
+
+
+def test_not_ready_for_the_management_api_is_away(scaled: Scaled) -> None:
+    scaled.cluster.install(without_management(fallback={"enabled": False}))
+    said = scaled.finds("management-unreachable", "scaledobject-not-ready")
+    assert "connection refused" in evidence(said, "scaledobject-not-ready"), "of KEDA's last event"
 
 
 def test_a_trigger_that_is_none(scaled: Scaled) -> None:

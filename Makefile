@@ -2,9 +2,13 @@
 .DEFAULT_GOAL := help
 UV := ci/uv
 PYTHON := .venv/bin/python
+# Tests wait more than they work: one process more than there are cores.
+PROCESSES = $(shell expr $$(nproc) + 1)
+PARALLEL = -n $(PROCESSES) --dist loadgroup
 LOCAL := env PYTHONPATH=ci $(PYTHON) -m local
 # Debian packages that only the tests and benchmarks need; each holds the program of its name.
 TEST_PROGRAMS := chromium prometheus
+SCRIPTS = $(shell git ls-files ci .ci | xargs grep -lE '^\#!/(usr/bin/env bash|bin/sh)|shellcheck shell=')
 BENCH_PROGRAMS := wrk
 
 .PHONY: help
@@ -29,7 +33,7 @@ down: setup ## end what a crashed `make up` left
 
 .PHONY: test
 test: lint scan test-setup ## all that needs no cluster: lint, types, unit, chart and integration tests
-	$(PYTHON) -m pytest $(PYTEST)
+	$(PYTHON) -m pytest $(PARALLEL) $(PYTEST)
 
 .PHONY: unit
 unit: setup ## unit tests alone: seconds, no servers
@@ -48,12 +52,20 @@ test-setup: setup
 	@$(LOCAL).install $(TEST_PROGRAMS)
 
 .PHONY: lint
-lint: setup ## ruff, mypy, and whether the chart's generated files are fresh
+lint: setup ## ruff, mypy, shellcheck, the workflows, and whether versions agree and generated files are fresh
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy
 	$(PYTHON) ci/chart check
 	$(PYTHON) ci/troubleshooting check
+	$(PYTHON) ci/release check
+	.venv/bin/shellcheck --external-sources $(SCRIPTS)
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+	.venv/bin/zizmor --offline --quiet .github/workflows
+
+.PHONY: docs
+docs: setup ## the documentation's site, into dist/site; a link that leads nowhere fails
+	@$(PYTHON) ci/website
 
 .PHONY: scan
 scan: setup ## what a security scanner finds in the chart and the image, unless ci/scan explains it
@@ -87,6 +99,37 @@ deploy-kind: setup ## Stalk in a kind cluster with KEDA: make deploy-kind HELM="
 .PHONY: undeploy-kind
 undeploy-kind: ## remove that cluster
 	@ci/kind/down
+
+.PHONY: test-kind
+test-kind: setup ## those tests in a kind cluster on this machine
+	@ci/kind/test
+
+.PHONY: package
+package: setup ## chart archive, wheel, sdist, SBOMs and their sums into dist/, the same bytes for the same commit
+	@$(PYTHON) ci/release package
+
+.PHONY: screenshots
+screenshots: setup ## page, Flower and Grafana dashboard at work, into dist/screenshots/
+	@$(LOCAL).install $(TEST_PROGRAMS)
+	@$(PYTHON) ci/screenshots
+
+.PHONY: release-check
+release-check: setup ## may this tag be released? make release-check TAG=v1.2.3
+	@$(PYTHON) ci/release check $(TAG)
+
+.PHONY: publish-image
+publish-image: setup
+	@ci/publish/login
+	@ci/publish/image
+
+.PHONY: publish-chart
+publish-chart: setup
+	@ci/publish/login
+	@ci/publish/chart
+
+.PHONY: publish-release
+publish-release: setup
+	@ci/publish/release $(TAG)
 
 .PHONY: bench
 bench: setup ## a benchmark: make bench NAME=submit

@@ -1,6 +1,6 @@
 """The picture of two bursts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from bench._burst import Burst
 
 
-def draw(bursts: Sequence[Burst], path: Path) -> None:
-    """Draw backlog and pods over time, one below the other."""
+def draw(bursts: Sequence[Burst], path: Path, metadata: Mapping[str, str | None] | None = None) -> None:
+    """Draw backlog and pods over time, one below the other; `metadata` goes into the file, as matplotlib knows it."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     backlog, pods = figure.subplots(2, 1, sharex=True)
     for burst in bursts:
@@ -24,4 +24,4 @@ def draw(bursts: Sequence[Burst], path: Path) -> None:
         axes.grid(alpha=0.3)
         axes.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    figure.savefig(path, metadata=dict(metadata or {}))

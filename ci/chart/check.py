@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from chart.dashboard import dashboard_text
 from chart.manifests import MANIFESTS, manifest
 from chart.models import Values
-from chart.paths import CHART, DASHBOARD, KEDA, README, ROOT, SCHEMA, VALUES
-from chart.reference import with_reference
+from chart.paths import CHART, DASHBOARD, KEDA, README, ROOT, SCHEMA, VALUES, VALUES_PAGE
+from chart.reference import page, with_reference
 from chart.schema import schema_text
 
 __all__ = ["generated", "problems"]
@@ -22,6 +22,7 @@ def generated() -> Iterator[tuple[Path, str]]:
     yield SCHEMA, schema_text()
     yield DASHBOARD, dashboard_text()
     yield README, with_reference(README.read_text())
+    yield VALUES_PAGE, page()
     for name in MANIFESTS:
         yield KEDA / name, manifest(name)
 

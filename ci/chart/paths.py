@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-__all__ = ["CHART", "DASHBOARD", "KEDA", "README", "ROOT", "SCHEMA", "VALUES"]
+__all__ = ["CHART", "DASHBOARD", "KEDA", "README", "ROOT", "SCHEMA", "VALUES", "VALUES_PAGE"]
 
 ROOT = Path(__file__).parent.parent.parent
 CHART = ROOT / "charts" / "stalk"
@@ -10,4 +10,5 @@ VALUES = CHART / "values.yaml"
 SCHEMA = CHART / "values.schema.json"
 DASHBOARD = CHART / "dashboards" / "stalk.json"
 README = CHART / "README.md"
+VALUES_PAGE = ROOT / "docs" / "values.md"
 KEDA = ROOT / "keda"

@@ -11,7 +11,7 @@ from chart.models.base import Model
 from chart.models.pods import AppPod
 from chart.models.workers import Pool
 
-__all__ = ["BEGIN", "END", "reference", "with_reference"]
+__all__ = ["BEGIN", "END", "model_in", "page", "reference", "with_reference"]
 
 BEGIN = "<!-- values: written by `python ci/chart generate` -->"
 END = "<!-- values end -->"
@@ -25,7 +25,7 @@ def reference() -> str:
     loose: list[str] = []
     for name, field in Values.model_fields.items():
         key = field.alias or name
-        model = _model(field)
+        model = model_in(field)
         if model is None:
             loose.append(_row(key, field, field.default))
         elif key != "workers":
@@ -58,6 +58,18 @@ def with_reference(readme: str) -> str:
     return f"{before}{BEGIN}\n\n{reference()}\n\n{END}{after}"
 
 
+def page() -> str:
+    """Return docs/values.md: the same tables as a page of their own."""
+    head = """<!-- Written by `python ci/chart generate` from ci/chart/models. -->
+# Values
+
+Every key of the chart's `values.yaml`, its default, and what it is. How pools inherit, and what `null` does:
+[How values merge](../charts/stalk/README.md#how-values-merge).
+
+"""
+    return head + reference().replace("### ", "## ") + "\n"
+
+
 def _rows(path: str, model: type[Model], default: Model, *, everything: bool = False) -> Iterator[str]:
     for name, field in model.model_fields.items():
         value = getattr(default, name, None)
@@ -65,14 +77,14 @@ def _rows(path: str, model: type[Model], default: Model, *, everything: bool = F
             continue
         key = field.alias or name
         full = f"{path}.{key}" if path else key
-        inner = _model(field)
+        inner = model_in(field)
         if inner is None:
             yield _row(full, field, value)
         else:
             yield from _rows(full, inner, value if value is not None else inner.model_construct(), everything=True)
 
 
-def _model(field: FieldInfo) -> type[Model] | None:
+def model_in(field: FieldInfo) -> type[Model] | None:
     """Return the model that a field holds, alone or beside null; the map of pools counts as one."""
     options = [field.annotation, *get_args(field.annotation)]
     if field.alias == "workers":

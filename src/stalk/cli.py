@@ -32,9 +32,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="stalk", description="Run Celery on Kubernetes without losing a task.")
     commands = parser.add_subparsers(dest="command", required=True)
 
-    probe = commands.add_parser("probe", help="is this pod's worker alive, or ready? looks at its heartbeat files")
-    probe.add_argument("kind", choices=["live", "ready"])
+    probe = commands.add_parser("probe", help="is this pod's worker alive, ready, or able to hear that it is to stop?")
+    probe.add_argument("kind", choices=["live", "ready", "stoppable"])
     probe.add_argument("--max-age", type=float, default=60, metavar="SECONDS", help="oldest heartbeat (default: 60)")
+    probe.add_argument("--wait", type=float, default=60, metavar="SECONDS", help="until stoppable (default: 60)")
     probe.set_defaults(run=_probe)
 
     topology = commands.add_parser("topology", help="declare queues, dead-letter queues and delayed delivery")
@@ -206,8 +207,10 @@ def _positive(text: str) -> int:
 
 
 def _probe(arguments: argparse.Namespace) -> str | None:
-    from stalk.probe import probe
+    from stalk.probe import probe, stoppable
 
+    if arguments.kind == "stoppable":
+        return stoppable(arguments.wait)
     return probe(arguments.kind, arguments.max_age)
 
 

@@ -61,7 +61,7 @@ def test_keda_defaults() -> None:
         "name": "demo-stalk-worker-default",
     }
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (0, 10)
-    assert spec["fallback"] == {"failureThreshold": 3, "replicas": 1, "behavior": "currentReplicasIfHigher"}
+    assert spec["fallback"] == {"failureThreshold": 12, "replicas": 1, "behavior": "currentReplicasIfHigher"}
     (trigger,) = spec["triggers"]
     assert trigger == {
         "type": "rabbitmq",

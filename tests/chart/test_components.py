@@ -4,9 +4,10 @@ import json
 from typing import Any, NamedTuple
 
 import pytest
+import yaml
 
 from charting.objects import component, find, key, of_kind, pods
-from charting.rendering import EXTRA, Object, Values, load, render, render_text
+from charting.rendering import CHART, EXTRA, Object, Values, load, render, render_text
 
 POD = {"NetworkPolicy", "PodDisruptionBudget", "ServiceAccount"}
 EXTERNAL_BROKER = {
@@ -162,11 +163,12 @@ def test_extra_objects_are_templates() -> None:
 
 def test_image_digest_wins_and_the_tag_is_the_apps_version() -> None:
     digest = "sha256:" + "0" * 64
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))["appVersion"]
     for values, image in (
-        ({}, "ghcr.io/stalk-celery/stalk:0.1.0"),
+        ({}, f"ghcr.io/stalk-celery/stalk:{version}"),
         ({"image": {"tag": "x"}}, "ghcr.io/stalk-celery/stalk:x"),
         ({"image": {"tag": "x", "digest": digest}}, f"ghcr.io/stalk-celery/stalk@{digest}"),
-        ({"global": {"imageRegistry": "mirror/"}}, "mirror/stalk-celery/stalk:0.1.0"),
+        ({"global": {"imageRegistry": "mirror/"}}, f"mirror/stalk-celery/stalk:{version}"),
     ):
         (api,) = (pod for pod in pods(render(values)) if str(pod) == "Deployment/demo-stalk-api")
         assert api.spec["containers"][0]["image"] == image

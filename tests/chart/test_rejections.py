@@ -210,10 +210,17 @@ REJECTIONS = [
         "workers: {gpu: {queues: [gpu]}}",
     ),
     Rejection(
-        pool(pool="solo", concurrency=2),
+        pool(pool="solo", concurrency=2, longestTaskSeconds=60),
         "workers.default.concurrency",
         "2 cannot be with pool: solo, which runs one task at a time.",
         "workers: {default: {concurrency: 1}}",
+    ),
+    Rejection(
+        pool(pool="solo"),
+        "workers.default.pool",
+        "solo sends no heartbeat while it runs a task: one of longestTaskSeconds, 600, would be killed by "
+        "probes.liveness, which waits 300 s.",
+        "workers: {default: {pool: threads, concurrency: 1}}",
     ),
     Rejection(
         pool(autoscaling={"min": 11}),

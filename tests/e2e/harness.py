@@ -77,12 +77,12 @@ class Release:
     def helm(self, command: str, *words: str | Path) -> str:
         return self.run(HELM, command, self.name, *words, "-n", self.namespace, "--timeout", "5m")
 
-    def install(self, *values: Mapping[str, Any]) -> None:
+    def install(self, *values: Mapping[str, Any], chart: Path = CHART) -> None:
         """Install with Helm 3, or upgrade, and wait."""
         self.values = merged(of_this_cluster(), *values)
         file = json.dumps(self.values)
         where = ["-n", self.namespace, "--wait", "--timeout", "5m", "--values", "-"]
-        self.run(HELM, "upgrade", "--install", self.name, CHART, *where, stdin=file)
+        self.run(HELM, "upgrade", "--install", self.name, chart, *where, stdin=file)
 
     def uninstall(self) -> None:
         self.helm("uninstall", "--wait")

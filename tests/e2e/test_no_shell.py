@@ -19,12 +19,11 @@ from charting.objects import of_kind
 from charting.rendering import merged
 from charting.rendering import render as rendered
 from e2e.harness import QUICK, Release, of_this_cluster, until
+from e2e.images import LOAD
 from e2e.programs import source_of
 
 pytestmark = pytest.mark.timeout(900)
 
-LOAD = "STALK_E2E_LOAD"
-"""Environment variable with the command that brings a local image into a cluster, such as `kind load docker-image`."""
 THEIRS = {"rabbitmq", "redis"}
 """Components with an image that is not Stalk's."""
 

@@ -1,6 +1,7 @@
 """A pod that is told to stop finishes its task, or gives it back where the pool is interruptible."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import httpx
 import pytest
@@ -80,3 +81,31 @@ def test_a_deleted_pod_finishes_its_task(release: Release, api: httpx.Client) ->
     until(gone)
     assert seen <= {"PROGRESS", "SUCCESS"}
     assert state(api, task)["status"] == "SUCCESS"
+
+
+def test_a_pod_that_is_deleted_while_it_starts_hears_it(release: Release) -> None:
+    """Process 1 hears no SIGTERM before it has a handler; such a worker took tasks until its grace period was over."""
+    grace = 300
+    fixed = {"autoscaling": {"mode": "none", "replicas": 1}, "terminationGracePeriodSeconds": grace}
+    release.install(release.values, {"workerDefaults": fixed})
+    for _ in range(3):
+        before = set(release.pod_names())
+        release.kubectl("delete", "pods", "-l", "stalk/pool=default", "--wait=false")
+        # As early as can be: the container is there, and Python has hardly begun.
+        new = eventually(partial(running, release, before), 60, 0.05)
+        release.kubectl("delete", "pod", *new, "--wait=false")
+        for pod in new:
+            until(partial(gone, release, pod), grace / 3)
+
+
+def running(release: Release, before: set[str]) -> set[str]:
+    """Return the new pods whose container runs, ready or not."""
+    return {
+        str(pod.metadata.name)
+        for pod in release.pods("worker")
+        if any(each.state.running for each in pod.status.container_statuses or [])
+    } - before
+
+
+def gone(release: Release, pod: str) -> bool:
+    return pod not in release.pod_names()

@@ -35,7 +35,7 @@ def test_costs_follow_the_tasks_and_the_idle_go_first(holder: Holder) -> None:
         tasks = holder.hold(*[LONG] * BUSY)
         busy = holder.pods_of(tasks)
         assert len(busy) == BUSY
-        until(lambda busy=busy: holder.costs() == dict.fromkeys(busy, "1"))  # type: ignore[misc]
+        until(lambda busy=busy: holder.costs() == dict.fromkeys(busy, "2"))  # type: ignore[misc]
         holder.scale(BUSY)
         until(lambda everybody=everybody: holder.staying() < everybody)  # type: ignore[misc]
         assert holder.staying() == busy
@@ -59,7 +59,7 @@ def test_without_it_nothing_is_lost(release: Release, holder: Holder) -> None:
     release.kubectl("scale", f"deployment/{steward}", "--replicas=1")
     (task,) = holder.hold(LONG)
     busy = holder.pods_of([task])
-    until(lambda: holder.costs() == dict.fromkeys(busy, "1"))
+    until(lambda: holder.costs() == dict.fromkeys(busy, "2"))
     assert task.get(timeout=60) == LONG  # or its worker would wait, at the end, for a Redis that is gone
 
 

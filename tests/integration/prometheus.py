@@ -18,6 +18,8 @@ __all__ = ["Prometheus", "metric_names"]
 
 SECONDS = "1s"
 """In place of each `for` and each interval: what is tested is whether an alert fires, not when."""
+SCRAPE = "2s"
+"""A target of a busy machine may take more than one."""
 NAME = re.compile(r"(?<![\w$\"])([a-zA-Z_:][a-zA-Z0-9_:]*)\{")
 
 
@@ -33,15 +35,18 @@ class Prometheus(Server):
         folder: its data.
         objects: what the chart renders.
         addresses: host and port of each Service that a ServiceMonitor reads, by the Service's name.
+        listen: address that it listens on itself.
     """
 
     name = "prometheus"
 
-    def __init__(self, folder: Path, objects: list[Object], addresses: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, objects: list[Object], addresses: Mapping[str, str], listen: str = "127.0.0.1"
+    ) -> None:
         super().__init__(folder)
         self._objects = objects
         self._addresses = addresses
-        self.url = f"http://127.0.0.1:{free_port()}"
+        self.url = f"http://{listen}:{free_port()}"
 
     def configure(self) -> None:
         """Write the configuration that the Prometheus Operator would make of the monitors and the rules."""
@@ -53,7 +58,7 @@ class Prometheus(Server):
         (self.folder / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}))
         scrapes = [scrape for monitor in of_kind(self._objects, "ServiceMonitor") for scrape in self._scrapes(monitor)]
         configuration = {
-            "global": {"scrape_interval": SECONDS, "scrape_timeout": SECONDS, "evaluation_interval": SECONDS},
+            "global": {"scrape_interval": SCRAPE, "scrape_timeout": SCRAPE, "evaluation_interval": SECONDS},
             "rule_files": [str(self.folder / "rules.yaml")],
             "scrape_configs": scrapes,
         }

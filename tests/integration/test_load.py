@@ -99,7 +99,10 @@ def test_what_a_worker_and_a_task_cost(service: Service) -> None:
     done = commands(redis)
     state = 5 * TASKS  # GET, MULTI, SETEX, PUBLISH, EXEC of the state that this task has beside STARTED and the result
     counted = sum(done[name] for name in ("get", "set", "multi", "setex", "publish", "exec"))
-    assert counted - state == load.REDIS_COMMANDS_A_TASK * TASKS, done
+    by_time = (
+        counted - state - load.REDIS_COMMANDS_A_TASK * TASKS
+    )  # a pipeline now and then: how long tasks have waited
+    assert 0 <= by_time < TASKS / 2, done
     assert done["set"] + done["setex"] - TASKS == load.REDIS_WRITES_A_TASK * TASKS
     assert 1 <= connections_to_redis(worker.pid, service.redis.port) <= CONCURRENCY + 2
     service.wait_for(ids[-1])

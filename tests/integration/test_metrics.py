@@ -3,11 +3,9 @@
 The tests stand in the order of a day: calm at zero, tasks that nobody takes, workers, failures, a dead letter, outages.
 """
 
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 import pytest
@@ -16,10 +14,10 @@ from amqp import Message
 from app.worker.celery_app import TASK_NAME
 from chart.dashboard import OUTSIDE, dashboard, queries
 from charting.prometheus import rules
-from charting.rendering import NAMESPACE, RELEASE, Object, render
+from charting.rendering import NAMESPACE, RELEASE, Object
 from integration.harness import Service, end_tree, eventually
+from integration.monitored import monitored
 from integration.prometheus import Prometheus, metric_names
-from local import RabbitMQ, Redis, free_port
 
 OWN = f'namespace="{NAMESPACE}",stalk_release="{RELEASE}"'
 PROMETHEUS_OWN = {"ALERTS"}
@@ -54,51 +52,8 @@ class Release:
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
-    folder = tmp_path_factory.mktemp("metrics")
-    broker = RabbitMQ(folder / "rabbitmq", vhost="a/b")
-    port = {name: free_port() for name in ("rabbitmq", "flower", "exporter")}
-    broker.plugins.append("rabbitmq_prometheus")
-    broker.extra_config += ["prometheus.tcp.ip = 127.0.0.1", f"prometheus.tcp.port = {port['rabbitmq']}"]
-    with broker, Redis(folder / "redis") as redis:
-        service = Service(folder, broker, redis, {"STEPS": "1"})
-        try:
-            api = service.api().removeprefix("http://")
-            app = ("-A", "app.worker.celery_worker")
-            exporter = service.start(
-                "exporter", "stalk", "exporter", f"--port={port['exporter']}", f"--queue={service.queue}"
-            )
-            flower = service.start(
-                "flower",
-                *("celery", *app, "flower", f"--port={port['flower']}", "--address=127.0.0.1"),
-                env={"FLOWER_BASIC_AUTH": "user:test"},
-            )
-            for name, process in (("exporter", exporter), ("flower", flower)):
-                wait_for(service, name, process, port[name])
-            values: dict[str, Any] = {
-                "metrics": {"enabled": True},
-                "rabbitmq": {"vhost": broker.vhost},
-                "workers": {"default": {"queues": [service.queue], "autoscaling": {"mode": "keda"}}},
-            }
-            objects = render(values)
-            addresses = {f"{RELEASE}-stalk-{name}": f"127.0.0.1:{at}" for name, at in port.items()}
-            addresses[f"{RELEASE}-stalk-api"] = api
-            with Prometheus(folder / "prometheus", render(values), addresses) as prometheus:
-                yield Release(service, prometheus, objects)
-        finally:
-            service.stop()
-
-
-def wait_for(service: Service, name: str, process: subprocess.Popen[bytes], port: int) -> None:
-    """Return when a process shows its metrics; one that has ended fails the test with its log."""
-
-    def answers() -> bool:
-        assert process.poll() is None, service.log(name)
-        try:
-            return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    eventually(answers)
+    with monitored(tmp_path_factory.mktemp("metrics"), {"STEPS": "1"}) as running:
+        yield Release(running.service, running.prometheus, running.objects)
 
 
 def test_every_target_is_read(release: Release) -> None:
@@ -172,16 +127,20 @@ def test_every_metric_of_rules_and_dashboard_is_there(release: Release) -> None:
 
 def test_every_query_of_the_dashboard_is_answered(release: Release) -> None:
     filled = {"$namespace": NAMESPACE, "$release": RELEASE, "$queue": release.service.queue, "$__rate_interval": "1m"}
-    empty = []
-    for panel in dashboard()["panels"]:
-        for query in panel.get("targets", []):
-            expr = query["expr"]
-            for name, value in filled.items():
-                expr = expr.replace(name, value)
-            if not release.prometheus.query(expr) and not metric_names(expr) & OUTSIDE:
-                empty.append(panel["title"])
-    # Nobody has retried a task; workers are at zero.
-    assert set(empty) == {"Retried"}
+
+    def empty() -> set[str]:
+        found = set()
+        for panel in dashboard()["panels"]:
+            for query in panel.get("targets", []):
+                expr = query["expr"]
+                for name, value in filled.items():
+                    expr = expr.replace(name, value)
+                if not release.prometheus.query(expr) and not metric_names(expr) & OUTSIDE:
+                    found.add(panel["title"])
+        return found
+
+    # Nobody has retried a task; workers are at zero. More than once: a scrape may fail on a busy machine.
+    eventually(lambda: empty() == {"Retried"}, 30, 1)
 
 
 def test_mailboxes_that_come_and_go_with_workers_are_not_kept(release: Release) -> None:

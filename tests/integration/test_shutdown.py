@@ -261,12 +261,11 @@ def test_a_broker_that_restarts_while_a_task_runs_does_not_run_it_twice(
 
 
 def test_the_task_of_a_worker_that_was_killed_is_run_by_another(counter: Counter) -> None:
-    first = counter.worker("one", "-c", "1")
+    workers = {f"{name}@here": counter.worker(name, "-c", "1") for name in ("one", "two")}
     task_id = counter.send(6)
     counter.wait_for(task_id, "STARTED")
-    eventually(lambda: counter.service.redis.client().get(running_key(task_id)) == "one@here")
-    counter.worker("two", "-c", "1")
-    end_tree(first.pid)
+    first = eventually(lambda: counter.service.redis.client().get(running_key(task_id)))
+    end_tree(workers[first].pid)
     counter.wait_for(task_id, timeout=40)
     assert (counter.runs("begin"), counter.runs("end")) == (2, 1)
 

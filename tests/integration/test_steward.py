@@ -73,11 +73,12 @@ def test_pod_of_a_busy_worker_costs_more(stewarded: Stewarded, pool: str) -> Non
         eventually(lambda: "ready" in service.log("other"))
     task = service.submit()
     service.wait_for(task, "PROGRESS")
-    eventually(lambda: server.cost(pod) == "1")
+    worth = "1" if pool == "solo" else "2"
+    eventually(lambda: server.cost(pod) == worth)
     assert service.state(task)["status"] == "PROGRESS", "it was written while the task ran"
     service.wait_for(task)
     eventually(lambda: server.cost(pod) is None)
-    assert server.written == [(pod, "1"), (pod, None)]
+    assert server.written == [(pod, worth), (pod, None)]
 
 
 @pytest.mark.parametrize("service", [{"STEP_SECONDS": "1.5"}], indirect=True)
@@ -95,7 +96,7 @@ def test_broker_that_was_away_is_listened_to_again(stewarded: Stewarded) -> None
     eventually(stewarded.ready, timeout=60)
     eventually(service.is_ready)
     service.wait_for(service.submit(), "PROGRESS", timeout=60)
-    eventually(lambda: server.cost(pod) == "1")
+    eventually(lambda: server.cost(pod) == "2")
     assert stewarded.process.poll() is None
 
 
@@ -105,10 +106,10 @@ def test_killed_in_between_it_goes_on(stewarded: Stewarded) -> None:
     service.api()
     service.worker()
     task = service.submit()
-    eventually(lambda: server.cost(pod) == "1")
+    eventually(lambda: server.cost(pod) == "2")
     stewarded.end(signal.SIGKILL)
     service.wait_for(task)
-    assert server.cost(pod) == "1"
+    assert server.cost(pod) == "2"
     stewarded.start()
     eventually(lambda: server.cost(pod) is None)
 

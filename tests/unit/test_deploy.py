@@ -188,7 +188,25 @@ def test_node_ports_are_on_loopback_and_the_charts() -> None:
 
 
 def test_scripts_can_be_run() -> None:
-    scripts = [path for folder in ("kind", "deploy") for path in (ROOT / "ci" / folder).iterdir()]
-    programs = [path for path in scripts if path.suffix == "" and path.name != "versions"]
-    assert len(programs) == 7
+    scripts = [path for folder in ("kind", "deploy", "publish") for path in (ROOT / "ci" / folder).iterdir()]
+    programs = [path for path in scripts if path.suffix == "" and path.name not in {"names", "versions"}]
+    assert len(programs) == 13
     assert all(os.access(path, os.X_OK) and path.read_text().startswith("#!/usr/bin/env bash\n") for path in programs)
+
+
+def test_the_tests_run_in_the_kind_cluster_with_the_image_of_this_checkout(tree: Path) -> None:
+    (tree / "bin" / "make").write_text(
+        '#!/bin/sh\necho "make $*" >>"$HERE/calls"\necho "$KUBECONFIG" >"$HERE/kubeconfig"\n'
+    )
+    (tree / "bin" / "make").chmod(0o755)
+    (tree / "bin" / "mkdir").symlink_to(str(shutil.which("mkdir")))
+    done = run(tree, "ci/kind/test", "PYTEST=-k upgrade")
+    assert done.returncode == 0, done.stderr
+    found = calls(tree)
+    load = rf"^kind load docker-image --name stalk {IMAGE}$"
+    steps = [r"^kind create ", *STEPS[:5], load, r"^kind export kubeconfig .* --kubeconfig ", r"^make "]
+    places = [place(found, step) for step in steps]
+    assert places == sorted(places)
+    assert found[-1] == "make test-e2e STALK_E2E_LOAD=kind load docker-image --name stalk PYTEST=-k upgrade"
+    assert (tree / "kubeconfig").read_text().strip() == f"{tree}/.stalk/kind.kubeconfig", "no other context is touched"
+    assert not [call for call in found if call.startswith("helm upgrade")], "a release is for the tests to make"

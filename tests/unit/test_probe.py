@@ -10,7 +10,7 @@ import pytest
 
 from stalk.celery.heartbeat import HeartbeatFiles
 from stalk.cli import main
-from stalk.probe import probe
+from stalk.probe import probe, stoppable
 
 
 @pytest.fixture
@@ -51,6 +51,33 @@ def test_exit_codes(files: HeartbeatFiles, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().err.startswith("stalk probe: no heartbeat yet")
     files.beat()
     assert main(["probe", "live"]) == 0
+
+
+STARTS = "import signal, sys, time; time.sleep(1); {}; print('x', flush=True); time.sleep(60)"
+
+
+@pytest.mark.parametrize(
+    ("code", "hears"),
+    [("signal.signal(signal.SIGTERM, print)", True), ("signal.signal(signal.SIGTERM, signal.SIG_IGN)", False)],
+)
+def test_stoppable_waits_for_the_handler(code: str, hears: bool) -> None:
+    with subprocess.Popen([sys.executable, "-c", STARTS.format(code)], stdout=subprocess.PIPE) as process:
+        try:
+            assert stoppable(0, process.pid) is not None, "it only begins"
+            assert process.stdout is not None
+            if hears:
+                assert stoppable(30, process.pid) is None
+            process.stdout.read(1)
+            said = stoppable(0.2, process.pid)
+            assert said is None if hears else "has no handler for SIGTERM after 0.2 s" in (said or "")
+        finally:
+            process.kill()
+
+
+def test_nobody_waits_for_a_process_that_is_gone() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    assert stoppable(30, process.pid) is None
 
 
 def test_probe_imports_neither_celery_nor_pydantic() -> None:

@@ -48,9 +48,9 @@ def test_a_busy_pod_costs_more_until_it_rests(api: ServedPods, turned: Turned) -
     api.put("a")
     api.put("b")
     turned.hear(BUSY, "a", times=10)
-    assert (api.cost("a"), api.cost("b")) == ("1", None)
+    assert (api.cost("a"), api.cost("b")) == ("2", None)
     turned.hear(IDLE, "a", times=10)
-    assert api.written == [("a", "1"), ("a", None)]
+    assert api.written == [("a", "2"), ("a", None)]
     assert api.pods["a"]["metadata"]["annotations"] == {"other": "stays"}
 
 
@@ -67,7 +67,7 @@ def test_pods_that_are_not_workers_of_the_release_are_never_written_to(api: Serv
     api.put("other", labels=WORKER | {"app.kubernetes.io/instance": "other"})
     api.put("mine")
     turned.hear(BUSY, "api", "other", "mine", "of-no-pod", times=10)
-    assert api.written == [("mine", "1")]
+    assert api.written == [("mine", "2")]
 
 
 def test_a_pod_that_changed_its_labels_is_let_go(api: ServedPods, turned: Turned) -> None:
@@ -113,7 +113,7 @@ def test_somebody_writes_at_the_same_time(api: ServedPods, turned: Turned, caplo
     api.put("a")
     api.meanwhile = [("PATCH", lambda: api.put("a"))]
     turned.hear(BUSY, "a", times=10)
-    assert api.written == [("a", "1")]
+    assert api.written == [("a", "2")]
     assert "PATCH of pod a in namespace shop failed with 409: the object has been modified" in caplog.text
 
 
@@ -122,12 +122,12 @@ def test_an_annotation_that_is_lost_comes_back(api: ServedPods, turned: Turned) 
     turned.hear(BUSY, "a", times=10)
     api.put("a", "no number")
     turned.hear(BUSY, "a", times=10)
-    assert api.written == [("a", "1"), ("a", "1")]
+    assert api.written == [("a", "2"), ("a", "2")]
 
 
 def test_a_new_steward_goes_on(api: ServedPods) -> None:
-    api.put("a", "1")
-    api.put("b", "1")
+    api.put("a", "2")
+    api.put("b", "2")
     turned = Turned()
     for _ in range(10):
         turned.turn(Beat("a", BUSY, 2, turned.now), Beat("b", IDLE, 2, turned.now))
@@ -135,7 +135,7 @@ def test_a_new_steward_goes_on(api: ServedPods) -> None:
 
 
 def test_goodbyes_and_outages_change_nothing(api: ServedPods, turned: Turned) -> None:
-    api.put("a", "1")
+    api.put("a", "2")
     api.put("b")
     turned.hear(BUSY, "a", times=3)
     turned.hear(IDLE, "b", times=3)
@@ -149,7 +149,7 @@ def test_few_writes_at_a_time_and_the_busy_first(api: ServedPods, turned: Turned
     idle = [f"idle-{number}" for number in range(2 * WRITES)]
     busy = [f"busy-{number}" for number in range(2 * WRITES)]
     for name in idle:
-        api.put(name, "1")
+        api.put(name, "2")
     for name in busy:
         api.put(name)
     both = [*((name, BUSY) for name in busy), *((name, IDLE) for name in idle)]
@@ -168,7 +168,7 @@ def test_a_server_that_comes_and_goes(api: ServedPods, turned: Turned, caplog: p
     turned.turn(seconds=1)
     assert not turned.steward.knows_pods
     turned.hear(BUSY, "a", times=15)
-    assert api.written == [("a", "1")]
+    assert api.written == [("a", "2")]
     assert turned.steward.knows_pods
     assert [record.levelno for record in caplog.records].count(logging.WARNING) == 4
     assert "the API server answers 503: the server is not ready; trying again in 2 s" in caplog.text
@@ -192,7 +192,7 @@ def test_a_right_that_is_missing_is_named_and_waited_for(
     assert not turned.steward.knows_pods
     api.denied.clear()
     turned.hear(BUSY, "a", times=20)
-    assert api.written == [("a", "1")]
+    assert api.written == [("a", "2")]
 
 
 def test_a_token_that_is_not_known(api: ServedPods, turned: Turned, caplog: pytest.LogCaptureFixture) -> None:

@@ -97,7 +97,7 @@ WORKER_DEFAULTS = Pool(
         behavior={},
         polling_interval=5,
         initial_cooldown_period=0,
-        fallback=Fallback(enabled=True, failure_threshold=3, replicas=1, behavior="currentReplicasIfHigher"),
+        fallback=Fallback(enabled=True, failure_threshold=12, replicas=1, behavior="currentReplicasIfHigher"),
         cpu_trigger=False,
         extra_triggers=[],
         paused=False,

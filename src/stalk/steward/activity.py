@@ -12,22 +12,25 @@ IDLE_AFTER = 10.0
 """Seconds of heartbeats that all show fewer tasks before a pod counts for less: a pause between two tasks is no rest.
 An autoscaler waits far longer before it takes a pod (`stabilizationWindowSeconds`, 300 s by default)."""
 SILENT_AFTER = 10.0
-"""Seconds without a heartbeat (and three missed ones), while others are heard, before a worker counts as silent, which
-is busy: one of `--pool solo` runs its task in the thread that would send. A worker that hangs is not kept by this: it
-gets unready, and a ReplicaSet takes unready pods first, whatever they cost."""
+"""Seconds without a heartbeat (and three missed ones), while others are heard, before a worker counts as silent,
+which is more than idle: one of `--pool solo` runs its task in the thread that would send. It is less than busy: on a
+full node an idle worker may fall silent, too, and no busy one shall go in its place. A worker that hangs is not kept
+by this: it gets unready, and a ReplicaSet takes unready pods first, whatever they cost."""
 FORGET_AFTER = 300.0
 """Seconds without a heartbeat before a pod's cost is taken back: what nobody has confirmed for so long is a guess, and
 a wrong cost is worse than none."""
 
 MISSED = 3
+SILENT = 1
+"""The cost of a pod whose worker is silent, and was idle before that."""
 
 
 def level(active: int) -> int:
-    """Return the cost of a pod that runs this many tasks: 0, then one step for each doubling (1, 2-3, 4-7, …).
+    """Return the cost of a pod that runs this many tasks: 0, then from 2 on a step for each doubling (1, 2-3, 4-7, …).
 
     More tasks cost more to move; coarse, so that a pod with many slots is not written to with each task.
     """
-    return max(active, 0).bit_length()
+    return SILENT + active.bit_length() if active > 0 else 0
 
 
 @dataclass
@@ -99,7 +102,7 @@ class Activity:
             return current
         # Not `now`: when nobody is heard, the line is dead and not each worker.
         if self._latest - worker.last > worker.patience:
-            return max(current, 1)
+            return max(current, SILENT)
         least, most = worker.since(BUSY_AFTER), worker.since(IDLE_AFTER)
         if least is not None and current < min(least):
             return min(least)

@@ -154,6 +154,12 @@ class Chaos:
         """Install or upgrade the release, unless it has these values already."""
         if self.release.values != merged(of_this_cluster(), BASE, values):
             self.release.install(BASE, values)
+            # A worker of the scenario before has that one's grace period, and may not outlast this one's fault.
+            until(lambda: not self.leaving(), SETTLE_SECONDS)
+
+    def leaving(self) -> set[str]:
+        """Return the workers that were told to stop and are still there."""
+        return {str(pod.metadata.name) for pod in self.release.pods("worker") if pod.metadata.deletion_timestamp}
 
     def not_run(self, title: str, why: str) -> NoReturn:
         """Say loudly that a scenario cannot run here."""

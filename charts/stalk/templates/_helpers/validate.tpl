@@ -204,6 +204,16 @@
 {{- end -}}
 {{- end -}}
 
+{{/* How many seconds old the liveness probe of a pool (its values) lets a heartbeat be; empty where it does not say. */}}
+{{- define "stalk.livenessAge" -}}
+{{- $before := "" -}}
+{{- $liveness := (.probes | default dict).liveness | default dict -}}
+{{- range ($liveness.exec | default dict).command -}}
+{{- if eq $before "--max-age" }}{{ . }}{{ end -}}
+{{- $before = toString . -}}
+{{- end -}}
+{{- end -}}
+
 {{/* One pool (list $ pool): the times that follow from its longest task. */}}
 {{- define "stalk.validate.times" -}}
 {{- $p := index . 1 -}}
@@ -220,6 +230,11 @@
 {{- if and (eq $v.autoscaling.mode "keda") (le (int $v.autoscaling.cooldownPeriod) $longest) -}}
 {{- include "stalk.problem" (list (printf "%s.autoscaling.cooldownPeriod" $at) (printf "%d is not longer than longestTaskSeconds, %d: workers would go while a task may still run." (int $v.autoscaling.cooldownPeriod) $longest)
       (printf "workers: {%s: {autoscaling: {cooldownPeriod: %d}}}" $p.pool (add $longest 60))) -}}
+{{- end -}}
+{{- $age := include "stalk.livenessAge" $v | int -}}
+{{- if and (eq $v.pool "solo") $age (gt $longest $age) -}}
+{{- include "stalk.problem" (list (printf "%s.pool" $at) (printf "solo sends no heartbeat while it runs a task: one of longestTaskSeconds, %d, would be killed by probes.liveness, which waits %d s." $longest $age)
+      (printf "workers: {%s: {pool: threads, concurrency: 1}}" $p.pool)) -}}
 {{- end -}}
 {{- $values := (index . 0).Values -}}
 {{- $timeout := int $values.externalRabbitmq.consumerTimeoutSeconds -}}

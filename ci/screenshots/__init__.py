@@ -1,0 +1,1 @@
+"""Pictures of page, Flower and the Grafana dashboard, of a real service at work: `make screenshots`."""

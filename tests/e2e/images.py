@@ -1,0 +1,39 @@
+"""Images that a test builds and brings into the cluster."""
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+__all__ = ["LOAD", "built", "loaded"]
+
+LOAD = "STALK_E2E_LOAD"
+"""Environment variable with the command that brings a local image into a cluster, such as `kind load docker-image`."""
+
+
+def built(name: str, dockerfile: Path, context: Path) -> None:
+    """Build an image with Docker, with or without buildx."""
+    environment = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+    if subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode:
+        environment["DOCKER_BUILDKIT"] = "0"
+    _run(["docker", "build", "--file", str(dockerfile), "--tag", name, str(context)], **environment)
+
+
+def loaded(name: str) -> None:
+    """Bring an image into the cluster with the command that `LOAD` names."""
+    command = os.environ.get(LOAD)
+    assert command, f"{LOAD} does not say how {name} gets into the cluster; for kind: kind load docker-image"
+    _run([*shlex.split(command), name])
+
+
+def _run(words: list[str], **environment: str) -> None:
+    done = subprocess.run(
+        words,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=480,
+    )
+    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}"

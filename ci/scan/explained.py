@@ -3,12 +3,14 @@
 __all__ = ["EXPLAINED"]
 
 EXPLAINED: dict[tuple[str, str], str] = {
+    ("CKV_K8S_8", "doctor"): "A pod of `helm test` runs one command to its end; its exit code is the probe.",
     ("CKV_K8S_8", "test"): "A pod of `helm test` runs one command to its end; its exit code is the probe.",
     ("CKV_K8S_8", "worker"): (
         "Pools of keda-pools.yaml: `mono` turns its liveness probe off, `io` has a user's sidecar without one. "
         "Every worker has one by default."
     ),
     ("CKV_K8S_9", "beat"): "Nothing connects to beat, so nobody asks whether it is ready; its liveness is probed.",
+    ("CKV_K8S_9", "doctor"): "As for liveness: it runs to its end.",
     ("CKV_K8S_9", "test"): "As for liveness: it runs to its end.",
     ("CKV_K8S_9", "worker"): "A user's sidecar in keda-pools.yaml; every worker has one by default.",
     ("CKV_K8S_15", "*"): (
@@ -21,6 +23,7 @@ EXPLAINED: dict[tuple[str, str], str] = {
         "(BROKER_PASSWORD_FILE with extraVolumes), but a process that may read its environment may read its files too."
     ),
     ("CKV_K8S_38", "credentials"): "The Job that writes the Secret with random passwords talks to the API server.",
+    ("CKV_K8S_38", "doctor"): "It reads what Kubernetes says of the release, in `helm test` alone.",
     ("CKV_K8S_38", "steward"): "It marks idle pods to go first, and that is said to the API server.",
     ("CKV_K8S_40", "rabbitmq"): "The official image's user 999 owns its files. Stalk's own containers run as 10001.",
     ("CKV_K8S_40", "redis"): "The official image's user 999 owns its files. Stalk's own containers run as 10001.",

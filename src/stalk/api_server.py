@@ -79,21 +79,38 @@ class ApiServer:
             TryAgain: no answer, or one that says "later".
             Failed: the server is not the cluster's own, or the token cannot be read.
         """
+        data = None if body is None else json.dumps(body).encode()
+        status, said = self._send(method, path, data, timeout, accept)
+        answer = Answer(status, _object(said))
+        if status == 429 or status >= 500:
+            raise TryAgain(f"the API server answers {answer}")
+        return answer
+
+    def read(self, path: str, timeout: float) -> tuple[int, bytes]:
+        """Return the status and the body of a GET, which need not be an object: a log is text.
+
+        Args:
+            path: from `/api`, quoted, with its query.
+            timeout: seconds without a byte.
+
+        Raises:
+            TryAgain: no answer.
+            Failed: the server is not the cluster's own, or the token cannot be read.
+        """
+        return self._send("GET", path, None, timeout, JSON)
+
+    def _send(self, method: str, path: str, data: bytes | None, timeout: float, accept: str) -> tuple[int, bytes]:
         headers = {
             "Accept": accept,
             "Authorization": f"Bearer {self._read('token')}",  # read each time, because it is rotated
             "Content-Type": "application/merge-patch+json" if method == "PATCH" else JSON,
         }
-        data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.address + path, data, headers, method=method)  # noqa: S310 (always https)
         try:
             with self.opener.open(request, timeout=timeout) as response:
-                return Answer(response.status, _object(response.read()))
+                return response.status, response.read()
         except urllib.error.HTTPError as error:
-            answer = Answer(error.code, _object(error.read()))
-            if error.code == 429 or error.code >= 500:
-                raise TryAgain(f"the API server answers {answer}") from error
-            return answer
+            return error.code, error.read()
         except (OSError, http.client.HTTPException) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             if isinstance(reason, ssl.SSLCertVerificationError):

@@ -160,6 +160,18 @@ def _add_doctor(commands: "Commands") -> None:
         ("--context", "of the kubeconfig"),
     ):
         doctor.add_argument(name, help=about)
+    doctor.add_argument(
+        "--in-cluster", action="store_true", help="in a pod: also ask Kubernetes, with the pod's service account"
+    )
+    doctor.add_argument(
+        "--fail-on",
+        choices=["warning", "error"],
+        default="warning",
+        help="the least severity that makes the exit code 1 (default: warning)",
+    )
+    doctor.add_argument(
+        "--wait", type=float, default=0, metavar="SECONDS", help="look again for so long until nothing is wrong"
+    )
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.set_defaults(run=_doctor)
 
@@ -260,6 +272,9 @@ def _doctor(arguments: argparse.Namespace) -> int:
             arguments.namespace,
             arguments.release,
             arguments.context,
+            arguments.in_cluster,
+            arguments.fail_on,
+            arguments.wait,
         )
     )
 

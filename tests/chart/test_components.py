@@ -26,6 +26,12 @@ class Component(NamedTuple):
 COMPONENTS = [
     Component("api", {}, {"api": {"enabled": False}}, POD | {"Deployment", "Service"}),
     Component("test", {}, {"api": {"enabled": False}}, {"NetworkPolicy", "Pod", "ServiceAccount"}),
+    Component(
+        "doctor",
+        {},
+        {"test": {"doctor": {"enabled": False}}},
+        {"NetworkPolicy", "Pod", "Role", "RoleBinding", "ServiceAccount"},
+    ),
     Component("flower", {}, {"flower": {"enabled": False}}, POD | {"Deployment", "Service"}),
     Component(
         "worker", {}, {"workers": {"default": {"enabled": False}}}, POD | {"Deployment", "HorizontalPodAutoscaler"}

@@ -11,6 +11,10 @@ NEEDED = {
     ("api", "redis", 6379),
     ("beat", "rabbitmq", 5672),
     ("beat", "redis", 6379),
+    ("doctor", "api", 8000),
+    ("doctor", "rabbitmq", 5672),
+    ("doctor", "rabbitmq", 15672),
+    ("doctor", "redis", 6379),
     ("exporter", "rabbitmq", 5672),
     ("exporter", "redis", 6379),
     ("flower", "rabbitmq", 5672),
@@ -121,11 +125,12 @@ def test_external_servers_are_reached_by_their_ports() -> None:
 
     assert ports("worker") == {53, 5673, 6380}
     assert ports("flower") == {53, 5673, 6380, 15671}
+    assert ports("doctor") == {53, 5673, 6380, 15671, 443, 6443, 8000}
     assert ports("topology") == {53, 5673}
     assert ports("steward") == {53, 5673, 443, 6443}
 
 
-@pytest.mark.parametrize("name", ["credentials", "steward"])
+@pytest.mark.parametrize("name", ["credentials", "doctor", "steward"])
 def test_who_has_a_token_reaches_the_kubernetes_api(name: str) -> None:
     rules = policy(render({"networkPolicy": {"kubeApiPorts": [6443]}}), name)["egress"]
     assert {"ports": [{"protocol": "TCP", "port": 6443}]} in rules

@@ -56,7 +56,7 @@ def test_requests_and_limits(objects: list[Object]) -> None:
 
 def test_a_token_only_where_it_is_needed(objects: list[Object]) -> None:
     for pod in pods(objects):
-        needed = component(pod.owner) in {"credentials", "steward"}
+        needed = component(pod.owner) in {"credentials", "doctor", "steward"}
         assert pod.spec["automountServiceAccountToken"] is needed, str(pod)
     for account in of_kind(objects, "ServiceAccount"):
         assert account["automountServiceAccountToken"] is False

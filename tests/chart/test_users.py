@@ -11,7 +11,7 @@ from charting.rendering import Object, Values, merged, render
 
 Login = tuple[str, str, str]
 """User name, Secret, key."""
-OTHERS = {"api", "beat", "flower", "topology"}
+OTHERS = {"api", "beat", "doctor", "flower", "topology"}
 FEW_RIGHTS = {"steward", "worker"}
 ALL: dict[str, Any] = {"beat": {"enabled": True}}
 

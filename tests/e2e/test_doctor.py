@@ -6,7 +6,6 @@ What is broken is broken all at once, each in a pool of its own, so that a clust
 import contextlib
 import json
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,12 +14,12 @@ from typing import Any
 import pytest
 
 from charting.rendering import CHART, merged
+from e2e.diagnosis import STALK, diagnose, evidence
 from e2e.harness import HELM, Release, submit_many, until, wait_for_all
 from integration.harness import Background
 
 pytestmark = pytest.mark.timeout(900)
 
-STALK = Path(sys.executable).parent / "stalk"
 SMALL: dict[str, Any] = {
     "extraEnv": {"STEPS": "1", "STEP_SECONDS": "20"},
     "workerDefaults": {
@@ -34,6 +33,11 @@ FIXED = {"autoscaling": {"mode": "none"}}
 BROKEN_POOLS: dict[str, Any] = {
     "image": {"queues": ["image"], "image": {"tag": "no-such-tag"}, **FIXED},
     "pending": {"queues": ["pending"], "nodeSelector": {"no-such": "node"}, **FIXED},
+    "huge": {
+        "queues": ["huge"],
+        "resources": {"requests": {"cpu": "1000"}, "limits": {"cpu": "1000"}},
+        **FIXED,
+    },
     "crash": {"queues": ["crash"], "extraArgs": ["--no-such-option"], **FIXED},
     "oom": {
         "queues": ["oom"],
@@ -61,6 +65,12 @@ BROKEN_POOLS: dict[str, Any] = {
     "apart": {"queues": ["apart"], "extraEnv": {"REDIS_DB": "3", "BROKER_VHOST": "elsewhere"}, **FIXED},
     "paused": {"queues": ["paused"], "autoscaling": {"mode": "keda", "paused": True}},
     "steady": {"queues": ["steady"], "autoscaling": {"mode": "keda", "min": 1, "max": 2}},
+    "quota": {
+        "queues": ["quota"],
+        "resources": {"requests": {"stalk.test/widget": "1"}, "limits": {"stalk.test/widget": "1"}},
+        **FIXED,
+    },
+    "unasked": {"queues": ["unasked"], "resources": {"requests": {"cpu": None}, "limits": {"cpu": None}}, **FIXED},
     "lost": {
         "queues": ["lost"],
         "autoscaling": {
@@ -82,28 +92,6 @@ BROKEN_POOLS: dict[str, Any] = {
         },
     },
 }
-
-
-def diagnose(release: Release, *words: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [str(STALK), "doctor", "--json", "--namespace", release.namespace, *words],
-        env=release.environment,
-        text=True,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.stdout.startswith("{"), done.stdout + done.stderr
-    for key in ("rabbitmq-password", "rabbitmq-monitor-password", "redis-password", "flower-password"):
-        assert release.secret(key) not in done.stdout + done.stderr
-    said: dict[str, Any] = json.loads(done.stdout)
-    assert said["seconds"] < 15
-    assert said["exit_code"] == done.returncode
-    return said
-
-
-def evidence(said: dict[str, Any], finding: str) -> str:
-    return "\n".join(each["evidence"] for each in said["findings"] if each["id"] == finding)
 
 
 @pytest.fixture(scope="module")
@@ -211,11 +199,22 @@ def broken(release: Release) -> Iterator[Release]:
     }
     release.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
     release.kubectl("delete", "pod", "held", "--wait=false", "--grace-period=0", "--force")
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "no-widgets"},
+        "spec": {"hard": {"requests.stalk.test/widget": "0"}},
+    }
+    release.kubectl("apply", "-f", "-", stdin=json.dumps(quota))
     values = merged(release.values, {"workers": BROKEN_POOLS})
     release.run(
         HELM, "upgrade", release.name, CHART, "-n", release.namespace, "--values", "-", stdin=json.dumps(values)
     )
-    for name, target, resource in (("second", "steady", "memory"), ("blind", "oom", "cpu")):
+    for name, target, resource in (
+        ("second", "steady", "memory"),
+        ("blind", "oom", "cpu"),
+        ("unmeasured", "unasked", "cpu"),
+    ):
         release.kubectl("apply", "-f", "-", stdin=json.dumps(plain_hpa(name, f"stalk-worker-{target}", resource)))
     release.kubectl("patch", "networkpolicy", "stalk-redis", "--type=merge", "-p", '{"spec": {"ingress": []}}')
     yield release
@@ -244,7 +243,6 @@ def plain_hpa(name: str, deployment: str, resource: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def said(broken: Release) -> Iterator[dict[str, Any]]:
     """Give what the doctor says once it has found everything, or at the end of patience."""
-    wanted = {finding for finding, _ in EXPECTED}
     last: dict[str, Any] = {}
 
     def load(end: threading.Event) -> None:
@@ -255,7 +253,7 @@ def said(broken: Release) -> Iterator[dict[str, Any]]:
     def all_found() -> bool:
         last.clear()
         last.update(diagnose(broken))
-        return wanted <= {each["id"] for each in last["findings"]}
+        return all(proof in evidence(last, finding) for finding, proof in EXPECTED)
 
     with Background(load):
         with contextlib.suppress(AssertionError):  # the tests below say which is missing
@@ -266,16 +264,19 @@ def said(broken: Release) -> Iterator[dict[str, Any]]:
 EXPECTED = [
     ("image-pull", "no-such-tag"),
     ("pod-pending", "didn't match Pod's node affinity/selector"),
+    ("pod-pending", "Insufficient cpu"),
     ("crash-loop", "No such option"),
     ("oom-killed", "limit 24Mi"),
     ("pod-config", 'secret "no-such-secret" not found'),
     ("pod-refused", "violates PodSecurity"),
+    ("pod-refused", "exceeded quota: no-widgets"),
     ("probe-failing", "Readiness probe failed"),
     ("redis-differs", "REDIS_DB is 0 in stalk-api, and 3 in stalk-worker-apart"),
     ("vhost-differs", "BROKER_VHOST is / in stalk-api, and elsewhere in stalk-worker-apart"),
     ("scaledobject-paused", "ScaledObject stalk-worker-paused"),
     ("scaler-missing-queue", "never-declared"),
     ("never-zero", "stalk-worker-steady has 1 replicas and an empty queue: minReplicaCount is 1"),
+    ("hpa-no-cpu-request", "unmeasured: "),
     ("hpa-conflict", "keda-hpa-stalk-worker-steady, second all scale Deployment stalk-worker-steady"),
     ("hpa-unknown-metric", "blind"),
     ("hpa-at-max", "stalk-worker-default runs 1 of 1 replicas; test-queue: "),
@@ -284,7 +285,7 @@ EXPECTED = [
 ]
 
 
-@pytest.mark.parametrize(("finding", "proof"), EXPECTED, ids=[finding for finding, _ in EXPECTED])
+@pytest.mark.parametrize(("finding", "proof"), EXPECTED, ids=[f"{each[0]}-{at}" for at, each in enumerate(EXPECTED)])
 def test_names_what_is_broken(said: dict[str, Any], finding: str, proof: str) -> None:
     found = {each["id"]: each for each in said["findings"]}
     assert finding in found, sorted(found)

@@ -10,6 +10,7 @@ import pytest
 import trustme
 from kubernetes import client
 
+from e2e.diagnosis import diagnose, evidence, names
 from e2e.harness import QUICK, Release, submit, until, wait_for_all
 
 pytestmark = pytest.mark.timeout(480)
@@ -67,6 +68,32 @@ def test_flower_shows_worker_and_queue_lengths(release: Release) -> None:
         lengths = flower.get("/api/queues/length").json()["active_queues"]
         assert [queue["name"] for queue in lengths] == ["test-queue"]
         wait_for_all(api, [running])
+
+
+def test_the_doctor_gets_in_from_a_laptop_as_from_a_pod(release: Release, authority: trustme.CA) -> None:
+    until(lambda: release.replicas() == 0)
+    said = diagnose(release)
+    assert said["findings"] == [], said
+    assert said["unchecked"] == [], said
+    assert set(said["ok_links"]) == {"API", "exchange", "queue", "worker", "result", "scaler", "HPA", "pods"}
+    assert "logs in to stalk-rabbitmq:5671" in said["ok_links"]["API"]
+    assert "Succeeded" in release.helm("test")
+
+
+def test_the_doctor_says_which_certificate_is_not_trusted(release: Release, authority: trustme.CA) -> None:
+    """As after a CA was changed in the Secret, and the server still shows what the old one has signed."""
+    trust(release, "redis", trustme.CA())
+    try:
+        said = diagnose(release)
+    finally:
+        trust(release, "redis", authority)
+    assert names(said) == {"redis-tls"}, said
+    assert "the certificate is refused: " in evidence(said, "redis-tls")
+
+
+def trust(release: Release, server: str, authority: trustme.CA) -> None:
+    data = {"ca.crt": base64.b64encode(authority.cert_pem.bytes()).decode()}
+    client.CoreV1Api().patch_namespaced_secret(f"{server}-tls", release.namespace, {"data": data})
 
 
 def shaken(address: str, name: str, context: ssl.SSLContext) -> str | None:

@@ -281,6 +281,26 @@ def test_queue_with_other_arguments(service: Service) -> None:
     assert "x-delivery-limit" in found.evidence
 
 
+def test_queue_of_an_app_that_was_not_named(service: Service) -> None:
+    """Stalk knows its own queues; how those of another app shall be, only that says."""
+    found = diagnose(service, "-q", service.queue, QUEUE_DELIVERY_LIMIT="7")
+    assert found.ids == {"queue-arguments"}, found.text
+
+    channel = service.channel()
+    channel.queue_declare(f"{service.queue}-own", durable=True, auto_delete=False, arguments={"x-max-priority": 5})
+    channel.queue_bind(f"{service.queue}-own", "stalk", f"{service.queue}-own")
+    channel.queue_bind(f"{service.queue}-own", "stalk", f"#.{service.queue}-own")
+    channel.exchange_bind("stalk", "celery_delayed_delivery", f"#.{service.queue}-own")
+    # The management API tells of a new queue a moment late.
+    assert eventually(lambda: admin(service, "GET", f"/queues/a%2Fb/{service.queue}-own"))
+    found = diagnose(service, "-q", f"{service.queue}-own")
+    channel.connection.close()
+    assert found.said["findings"] == [], found.text
+    assert found.code == 0
+    assert [each["what"] for each in found.said["unchecked"]] == [f"arguments of queue {service.queue}-own"]
+    assert "PRECONDITION_FAILED" in found.said["unchecked"][0]["why"]
+
+
 def test_worker_that_does_not_know_the_task(service: Service) -> None:
     service.api()
     worker_of(service, "counter:app")

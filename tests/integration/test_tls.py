@@ -11,10 +11,11 @@ from integration.harness import Service, eventually
 from local import Certificate, RabbitMQ, Redis, free_port
 
 
-def certificate(folder: Path, authority: trustme.CA) -> Certificate:
+def certificate(folder: Path, authority: trustme.CA, *names: str) -> Certificate:
+    """Make the files of a server whose folder this is; `localhost` is for who waits until it serves."""
     folder.mkdir()
     made = Certificate(folder / "ca.pem", folder / "chain.pem", folder / "key.pem")
-    issued = authority.issue_cert("localhost")
+    issued = authority.issue_cert("localhost", *names)
     authority.cert_pem.write_to_path(made.ca)
     issued.private_key_pem.write_to_path(made.key)
     for part in issued.cert_chain_pems:

@@ -14,7 +14,7 @@ import trustme
 
 from stalk.api_server import FOLDER_VARIABLE
 
-__all__ = ["NAMESPACE", "Reply", "Request", "ServedApi", "refused"]
+__all__ = ["NAMESPACE", "TOKEN", "Reply", "Request", "ServedApi", "refused"]
 
 TOKEN = "a-token"
 NAMESPACE = "shop"
@@ -29,7 +29,7 @@ class Request(NamedTuple):
 
 class Reply(NamedTuple):
     status: int
-    body: dict[str, Any]
+    body: Any
 
 
 def refused(status: int, reason: str, message: str) -> Reply:
@@ -129,7 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
             reply = refused(403, "Forbidden", f'{api.resource} is forbidden: User "{user}" cannot do that')
         else:
             merge = "application/merge-patch+json"
-            assert self.headers["Content-Type"] == (merge if self.command == "PATCH" else "application/json")
+            sent = {"PATCH": {merge}, "GET": {"", "application/json"}}.get(self.command, {"application/json"})
+            assert (self.headers["Content-Type"] or "") in sent
             body = json.loads(raw) if raw else None
             reply = api.answer(Request(self.command, self.path, self.headers["Accept"], body))
         said = json.dumps(reply.body).encode()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stalk.doctor.checks import hpa, keda, network, pods, settings
-from stalk.doctor.cluster import Cluster
+from stalk.doctor.cluster import AUTOSCALING, Cluster
 from stalk.doctor.findings import Finding
 
 RELEASE: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "release.json").read_text())
@@ -56,7 +56,8 @@ def condition(each: dict[str, Any], kind: str, status: str, reason: str, message
 
 
 def no_crds(cluster: Cluster) -> None:
-    cluster.scaled_objects, cluster.wants_keda = None, True
+    cluster.scaled_objects = None
+    worker(cluster)["metadata"].setdefault("annotations", {})[AUTOSCALING] = "keda"
 
 
 def no_operator(cluster: Cluster) -> None:
@@ -266,6 +267,23 @@ def test_one_thing_that_is_broken_is_the_one_that_is_found(change: Change, findi
     assert all(each.paste for each in found)
 
 
+def over_tls(cluster: Cluster) -> None:
+    for name in ("api", "worker-default"):
+        set_env(named(cluster, name), "BROKER_PORT", "5671")
+    set_env(named(cluster, "flower"), "BROKER_MANAGEMENT_URL", "https://stalk-rabbitmq.doctor-a.svc:15671")
+
+
+def test_network_policies_are_asked_for_the_ports_of_tls() -> None:
+    cluster = recorded()
+    over_tls(cluster)
+    found = findings(cluster)
+    assert {each.id for each in found} == {"network-policy"}
+    assert all("on port 5671" in each.evidence or "on port 15671" in each.evidence for each in found)
+    plain = json.dumps(cluster.policies)
+    cluster.policies = json.loads(plain.replace("5672", "5671"))
+    assert findings(cluster) == []
+
+
 def test_messages_that_nobody_acknowledges_keep_workers() -> None:
     cluster = recorded()
     worker(cluster)["spec"]["replicas"] = 1
@@ -273,6 +291,10 @@ def test_messages_that_nobody_acknowledges_keep_workers() -> None:
     found = findings(cluster, {QUEUE: 4})
     assert [each.id for each in found] == ["never-zero"]
     assert "4 messages of test-queue are not acknowledged, and no task runs" in found[0].evidence
+    cluster.running = {"another": 1}
+    assert findings(cluster, {QUEUE: 4}) == found
+    cluster.running = {QUEUE: 4}
+    assert findings(cluster, {QUEUE: 4}) == []
 
 
 def test_a_maximum_with_an_empty_queue_is_no_finding() -> None:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from chart.models.base import Annotations, Labels, Manifest, MetricLabels, Model, Port, Positive
+from chart.models.base import Annotations, Labels, Manifest, MetricLabels, Model, Port, Positive, Whole
 from chart.models.pods import (
     Budget,
     EnvMap,
@@ -23,8 +23,10 @@ __all__ = [
     "Celery",
     "Credentials",
     "Dashboard",
+    "Doctor",
     "Exporter",
     "Global",
+    "HelmTest",
     "Keda",
     "Metrics",
     "NetworkPolicy",
@@ -142,6 +144,23 @@ class Credentials(Model):
     )
 
 
+class Doctor(Model):
+    """`stalk doctor` as a part of `helm test`: an error makes it fail, a warning does not."""
+
+    enabled: bool = Field(
+        True,
+        description="Run it, where `podDefaults.serviceAccount.create` allows it an account of its own. While it runs, "
+        "that may list the namespace's pods, events and what makes them.",
+    )
+    wait_seconds: Whole = Field(120, description="How long what is wrong may take to become right.")
+
+
+class HelmTest(Model):
+    """`helm test`."""
+
+    doctor: Doctor = Field(Doctor(), description="Looks for what is wrong, before a task is sent.")
+
+
 class Keda(Model):
     """Where KEDA is."""
 
@@ -153,7 +172,7 @@ class NetworkPolicy(Model):
 
     enabled: bool = Field(True, description="Make them.")
     kube_api_ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(
-        [443, 6443], description="Where credentials Job and steward reach the Kubernetes API."
+        [443, 6443], description="Where credentials Job, steward and doctor reach the Kubernetes API."
     )
     metrics_from: list[Manifest] = Field([], description="Peers that may scrape; none: any namespace.")
 
@@ -238,6 +257,7 @@ class Values(Model):
     redis: Redis = Field(Redis(), description="The bundled result store.")
     external_redis: ExternalRedis = Field(ExternalRedis(), description="Your Redis or Valkey.")
     credentials: Credentials = Field(Credentials(), description="Generations of passwords.")
+    test: HelmTest = Field(HelmTest(), description="`helm test`.")
     keda: Keda = Field(Keda(), description="Where KEDA is.")
     network_policy: NetworkPolicy = Field(NetworkPolicy(), description="NetworkPolicies.")
     metrics: Metrics = Field(Metrics(), description="Prometheus Operator.")

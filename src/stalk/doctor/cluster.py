@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["Cluster", "Json", "environment", "name_of", "queues_of_worker"]
+__all__ = ["AUTOSCALING", "Cluster", "Json", "environment", "name_of", "queues_of_worker", "secret_of"]
 
 Json = dict[str, Any]
+
+AUTOSCALING = "stalk/autoscaling"
+"""Annotation of a worker's Deployment: the mode that the chart has resolved, `keda`, `hpa` or `none`."""
 
 
 @dataclass(slots=True)
@@ -31,14 +34,16 @@ class Cluster:
     """Deployments of keda-operator in any namespace; None: may not be listed."""
     policies: Sequence[Json] = ()
     """NetworkPolicies of the whole namespace."""
-    wants_keda: bool = False
-    """The release has a pool that KEDA should scale."""
+    keda_fields: frozenset[str] | None = None
+    """Fields that the ScaledObject's CRD has under `spec.fallback`; None: not known."""
+    consumer_timeout: tuple[float, str] | None = None
+    """Of the bundled broker, in seconds, and where that is said; None: nothing says it."""
     last_lines: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """Pod and container: the last line that it logged before it ended."""
     backlog: Mapping[str, int] = field(default_factory=dict)
     """Queue: ready messages."""
-    running: int = 0
-    """Tasks that workers say they run."""
+    running: Mapping[str, int] = field(default_factory=dict)
+    """Queue: tasks that its workers say they run."""
 
     def events_of(self, each: Json) -> list[Json]:
         """Return an object's events, oldest first."""
@@ -67,6 +72,11 @@ class Cluster:
         ):
             for each in found:
                 yield kind, each
+
+    @property
+    def wants_keda(self) -> bool:
+        """Tell whether the release has a pool that KEDA should scale: the chart notes it on the Deployment."""
+        return any((each["metadata"].get("annotations") or {}).get(AUTOSCALING) == "keda" for each in self.workers())
 
     def workers(self) -> list[Json]:
         """Return the Deployments of worker pools."""
@@ -113,3 +123,19 @@ def environment(deployment: Json) -> dict[str, str | tuple[str, str]]:
         elif "valueFrom" not in variable:
             found[variable["name"]] = str(variable.get("value", ""))
     return found
+
+
+def secret_of(deployment: Json, path: str) -> tuple[str, str] | None:
+    """Return the Secret and its key that a Deployment's first container has as the file `path`; None: it is none."""
+    spec = deployment["spec"]["template"]["spec"]
+    folder, _, file = path.rpartition("/")
+    mounts = [
+        each for each in spec["containers"][0].get("volumeMounts") or () if each["mountPath"].rstrip("/") == folder
+    ]
+    for mount in mounts:
+        volume: Json = next((each for each in spec.get("volumes") or () if each["name"] == mount["name"]), {})
+        secret = volume.get("secret")
+        if secret:
+            keys = {one["path"]: one["key"] for one in secret.get("items") or ()}
+            return str(secret["secretName"]), str(keys.get(file, file))
+    return None

@@ -40,6 +40,8 @@ class AppFacts:
     result_serializer: str = "json"
     tasks: Mapping[str, str] = field(default_factory=dict)
     """Name of a task that may be sent, and the queue that it is sent to."""
+    assumed: bool = False
+    """No app was named: queues are what Stalk makes them, and an app of somebody's own may make them otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

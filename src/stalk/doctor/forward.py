@@ -6,10 +6,14 @@ clients want an address to connect to, several times over. Who has a kubeconfig 
 
 import re
 import subprocess
+import tempfile
 import threading
-from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
 
 from stalk.doctor.gather import Late, start
+from stalk.doctor.names import Names
 
 __all__ = ["Forwards", "NoForward"]
 
@@ -21,9 +25,14 @@ class NoForward(Exception):
 class Forwards:
     """Opens ways, and closes all of them at the end of the `with`."""
 
+    folder: Path
+    """For files that a way needs, such as a CA: gone at the end."""
+
     def __init__(self, context: str, namespace: str) -> None:
         self._words = ["kubectl", "--context", context, "-n", namespace, "port-forward"]
         self._processes: list[subprocess.Popen[str]] = []
+        self._names = Names()
+        self._stack = ExitStack()
 
     def open(self, target: str, port: int, deadline: float) -> int:
         """Return the local port that leads to a port of `target`, such as `service/stalk-api`.
@@ -49,10 +58,21 @@ class Forwards:
         threading.Thread(target=process.stdout.read, daemon=True).start()
         return int(found[1])
 
-    def __enter__(self) -> "Forwards":
+    def lead(self, host: str, port: int, service: str, deadline: float) -> None:
+        """Let who connects to `host` and `port` arrive at that port of a Service.
+
+        Raises:
+            NoForward: as `open`.
+        """
+        self._names.lead(host, port, self.open(f"service/{service}", port, deadline))
+
+    def __enter__(self) -> Self:
+        self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="stalk-doctor-")))
+        self._stack.enter_context(self._names)
         return self
 
-    def __exit__(self, *_: Sequence[object]) -> None:
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
         for process in self._processes:
             process.terminate()
         for process in self._processes:

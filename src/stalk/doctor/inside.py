@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from stalk.celery.queues import DEAD_LETTER_EXCHANGE
 from stalk.doctor.catalogue import Link
 from stalk.doctor.checks import check
 from stalk.doctor.facts import BrokerFacts, Facts, WorkerFacts
@@ -75,9 +76,25 @@ def gather(target: Target, asked: Asked, deadline: float, unchecked: list[Unchec
         facts.api_problem = wait(api, "the API", ("API",)) or ""
     if facts.broker is not None and facts.workers is None:
         unchecked.append(Unchecked(("exchange", "queue", "worker"), "queues and workers", "no login to the broker"))
+    if target.facts.assumed:
+        _leave_to_the_app(facts, unchecked)
     if not target.facts.queues:
         unchecked.append(Unchecked(("queue",), "queues", "none is named", "stalk doctor -A <app>   # or -q <queue>"))
     return facts
+
+
+def _leave_to_the_app(facts: Facts, unchecked: list[Unchecked]) -> None:
+    """Take back what is held against queues that Stalk has not declared: only their app knows how they shall be."""
+    if facts.broker is None:
+        return
+    ours = {}
+    for name, answer in facts.broker.inequivalent.items():
+        declared = facts.management.queue(facts.app.vhost, name).get("arguments") if facts.management else None
+        if (declared or {}).get("x-dead-letter-exchange") == DEAD_LETTER_EXCHANGE.name:
+            ours[name] = answer
+        else:
+            unchecked.append(Unchecked(("queue",), f"arguments of queue {name}", answer, "stalk doctor -A <app>"))
+    facts.broker = replace(facts.broker, inequivalent=ours)
 
 
 def _broker_and_workers(target: Target, deadline: float) -> tuple[BrokerFacts, WorkerFacts | None]:

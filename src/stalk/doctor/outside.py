@@ -1,27 +1,24 @@
 """The doctor on a machine with a kubeconfig: what Kubernetes says, and the servers through port-forwards."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from pydantic import ValidationError
 
 from stalk.doctor.catalogue import Link
-from stalk.doctor.checks import check, hpa, keda, network, pods, settings
 from stalk.doctor.cluster import Cluster, Json, component, name_of
 from stalk.doctor.facts import BrokerFacts, Facts, Problem, RedisFacts
-from stalk.doctor.findings import Finding, Unchecked
+from stalk.doctor.findings import Unchecked
 from stalk.doctor.forward import Forwards, NoForward
 from stalk.doctor.inside import LIMIT_SECONDS, Asked, gather, seen
 from stalk.doctor.reach import FORWARD_SECONDS, Reach, Secrets
 from stalk.doctor.redact import Redactor
+from stalk.doctor.release import findings, kubernetes_says, names, seen_in
 from stalk.doctor.report import Report
 from stalk.doctor.sources.kubernetes import Kubernetes, NoCluster
 
 __all__ = ["examine_release"]
 
-OBJECTS_SECONDS = 5.0
-LINK_OF: dict[str, Link] = {"autoscalers": "HPA", "Services": "API", "Secrets": "scaler", "ScaledObjects": "scaler"}
 SERVERS: tuple[Link, ...] = ("API", "exchange", "queue", "worker", "result")
 
 
@@ -34,12 +31,7 @@ def examine_release(kubernetes: Kubernetes, release: str | None, asked: Asked, b
     Raises:
         NoCluster: there is no such release, or the cluster cannot be asked.
     """
-    cluster = kubernetes.cluster(release, began + OBJECTS_SECONDS)
-    unchecked: list[Unchecked] = []
-    if cluster.operators is None and cluster.scaled_objects:
-        unchecked.append(Unchecked(("scaler",), "KEDA's operator", "its Deployment may not be listed"))
-    for what, why in kubernetes.refused.items():
-        unchecked.append(Unchecked((LINK_OF.get(what, "pods"),), what, why, f"kubectl auth can-i list {what.lower()}"))
+    cluster, unchecked = kubernetes_says(kubernetes, release, began)
     secrets = Secrets(kubernetes)
     facts, target = None, None
     with Forwards(kubernetes.context, kubernetes.namespace) as forwards:
@@ -49,19 +41,17 @@ def examine_release(kubernetes: Kubernetes, release: str | None, asked: Asked, b
                 asked = Asked(asked.task_id, _api_url(cluster, forwards, unchecked))
             facts = gather(target, asked, began + LIMIT_SECONDS, unchecked)
             _believe_only_what_pods_see(facts, cluster, unchecked)
+            facts.here = f"kubectl -n {cluster.namespace} exec deploy/{facts.app.name} -- "
         except (NoCluster, NoForward, ValidationError, LookupError) as error:
             why = f"{error.error_count()} settings cannot be read" if isinstance(error, ValidationError) else str(error)
             unchecked.append(Unchecked(SERVERS, "broker, Redis and workers", why, _inside(cluster)))
-    findings = list(_findings(cluster, facts))
-    said = ({} if facts is None else seen(facts, asked)) | _seen(cluster)
-    for what in ("autoscalers", "ScaledObjects"):
-        if what in kubernetes.refused:
-            del said[LINK_OF[what]]
     redact = Redactor(
         {*secrets.values, *(target.secrets if target else ())},
-        {*_names(cluster), *(target.public if target else ())},
+        {*names(cluster), *(target.public if target else ())},
     )
-    return Report(findings, unchecked, said, time.monotonic() - began), redact
+    found = list(findings(cluster, facts))
+    said = ({} if facts is None else seen(facts, asked)) | seen_in(kubernetes, cluster)
+    return Report(found, unchecked, said, time.monotonic() - began), redact
 
 
 def _api_url(cluster: Cluster, forwards: Forwards, unchecked: list[Unchecked]) -> str | None:
@@ -119,42 +109,3 @@ def _inside(cluster: Cluster) -> str:
             if component(each) == kind:
                 return f"kubectl -n {cluster.namespace} exec deploy/{name_of(each)} -- stalk doctor -A <app>"
     return ""
-
-
-def _findings(cluster: Cluster, facts: Facts | None) -> Iterator[Finding]:
-    unacknowledged: dict[str, int] = {}
-    if facts is not None:
-        facts.here = f"kubectl -n {cluster.namespace} exec deploy/{facts.app.name} -- "
-        yield from check(facts)
-        if facts.broker is not None:
-            cluster.backlog = {queue: facts.broker.ready.get(queue, 0) for queue in facts.app.queues}
-        if facts.management is not None:
-            unacknowledged = {
-                queue: int(facts.management.queue(facts.app.vhost, queue).get("messages_unacknowledged") or 0)
-                for queue in facts.app.queues
-            }
-        if facts.workers is not None:
-            cluster.running = sum(len(each) for each in facts.workers.active.values())
-    yield from settings.check(cluster)
-    yield from keda.check(cluster, unacknowledged)
-    yield from hpa.check(cluster, cluster.backlog)
-    yield from pods.check(cluster)
-    yield from network.check(cluster)
-
-
-def _seen(cluster: Cluster) -> dict[Link, str]:
-    objects = [(each["spec"], each["spec"]["scaleTargetRef"]["name"]) for each in cluster.scaled_objects or ()]
-    scaled = ", ".join(
-        f"{name}: {cluster.replicas(name)} replicas, {spec.get('minReplicaCount', 0)} to "
-        f"{spec.get('maxReplicaCount', 100)}"
-        for spec, name in objects
-    )
-    return {
-        "scaler": f"KEDA scales {scaled}" if scaled else "no pool is scaled by KEDA",
-        "HPA": f"{len(cluster.autoscalers)} autoscalers, each alone on its workload",
-        "pods": f"{len(cluster.pods)} pods, none in trouble",
-    }
-
-
-def _names(cluster: Cluster) -> set[str]:
-    return {cluster.namespace, cluster.release, *(name_of(each) for _, each in cluster.objects())}

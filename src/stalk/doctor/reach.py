@@ -1,9 +1,12 @@
 """A release's servers, made reachable from a machine with a kubeconfig."""
 
 import time
-from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
 
-from stalk.doctor.cluster import Cluster, Json, component, environment, name_of
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from stalk.doctor.cluster import Cluster, Json, component, environment, name_of, secret_of
 from stalk.doctor.findings import Unchecked
 from stalk.doctor.forward import Forwards
 from stalk.doctor.gather import Running, start
@@ -14,6 +17,7 @@ from stalk.flower import FlowerSettings
 __all__ = ["FORWARD_SECONDS", "Reach", "Secrets"]
 
 FORWARD_SECONDS = 4.0
+HTTP_PORTS = {"http": 80, "https": 443}
 
 
 class Secrets:
@@ -45,8 +49,18 @@ class Secrets:
         return value
 
 
+class _PodSettings(FlowerSettings):
+    """A pod's settings: nothing of this machine's environment gets in."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
 class Reach:
-    """Makes of a Deployment's environment what works from here."""
+    """Makes a Deployment's environment work from here: names lead to port-forwards, CAs are files of this machine."""
 
     def __init__(self, cluster: Cluster, secrets: Secrets, forwards: Forwards, triggers: list[Json]) -> None:
         self._cluster, self._secrets, self._forwards, self._triggers = cluster, secrets, forwards, triggers
@@ -61,16 +75,12 @@ class Reach:
         if deployment is None:
             raise NoCluster("the release has neither API nor workers")
         values = self._values(deployment)
-        if values.get("BROKER_TLS") or values.get("BROKER_TLS_CA") or values.get("REDIS_TLS"):
-            raise NoCluster("broker or Redis speak TLS, which ends at names that are not those of this machine")
-        # What is shown is what the pods have; what is connected to is the way from here.
-        shown = FlowerSettings.model_validate({name.lower(): value for name, value in values.items()})
         queues = sorted({queue for each in self._cluster.workers() for queue in self._cluster.queues_of(name_of(each))})
-        facts = of_settings(name_of(deployment), shown, queues).facts
         management: Running[None] = start(self._management, values)
+        amqp = 5671 if values.get("BROKER_TLS") or values.get("BROKER_TLS_CA") else 5672
         ways = [
-            start(self._way, values, "BROKER_HOST", "BROKER_PORT", 5672),
-            start(self._way, values, "REDIS_HOST", "REDIS_PORT", 6379),
+            start(self._lead, values.get("BROKER_HOST", ""), int(values.get("BROKER_PORT") or amqp)),
+            start(self._lead, values.get("REDIS_HOST", ""), int(values.get("REDIS_PORT") or 6379)),
         ]
         for way in ways:
             way.result(self._deadline + 1)
@@ -78,25 +88,40 @@ class Reach:
             management.result(self._deadline + 1)
         except Exception as error:
             unchecked.append(Unchecked(("scaler",), "the broker's management API", str(error)))
-        reached = FlowerSettings.model_validate({name.lower(): value for name, value in values.items()})
-        return replace(of_settings(name_of(deployment), reached, queues), facts=facts)
+        settings = _PodSettings.model_validate({name.lower(): value for name, value in values.items() if value})
+        return of_settings(name_of(deployment), settings, queues)
 
     def _values(self, deployment: Json) -> dict[str, str]:
         values = {}
         for name, value in environment(deployment).items():
             if not name.startswith(("BROKER_", "REDIS_", "QUEUE_", "RESULT_")):
                 continue
-            if isinstance(value, str):
-                values[name] = value
-            else:
+            if not isinstance(value, str):
                 values[name] = (self._secrets if name.endswith("_USER") else self._secrets.password)(*value)
+            elif name.endswith("_TLS_CA") and value:
+                values[name] = self._authority(deployment, name, value)
+            else:
+                values[name] = value
         return values
 
-    def _way(self, values: dict[str, str], host: str, port: str, default: int) -> None:
-        service = self._service(values.get(host, ""))
+    def _authority(self, deployment: Json, variable: str, path: str) -> str:
+        """Return a file of this machine with the CA that a pod has at this path.
+
+        Raises:
+            LookupError: it comes from something else than a Secret, or that lacks it.
+            NoCluster: the Secret may not be read.
+        """
+        source = secret_of(deployment, path)
+        if source is None:
+            raise LookupError(f"{variable}={path} of {name_of(deployment)} is in no Secret")
+        file = self._forwards.folder / f"{variable.lower()}.pem"
+        file.write_text(self._secrets(*source), encoding="utf-8")
+        return str(file)
+
+    def _lead(self, host: str, port: int) -> None:
+        service = self._service(host)
         if service:
-            local = self._forwards.open(f"service/{service}", int(values.get(port) or default), self._deadline)
-            values[host], values[port] = "127.0.0.1", str(local)
+            self._forwards.lead(host, port, service, self._deadline)
 
     def _management(self, values: dict[str, str]) -> None:
         """Read where KEDA reads: that is what scaling depends on."""
@@ -107,16 +132,11 @@ class Reach:
                 )
                 for one in (each["spec"].get("secretTargetRef") or ())
             }
-            scheme, _, rest = found.get("host", "").partition("://")
-            if scheme != "http":
+            url = urlsplit(found.get("host", ""))
+            if url.scheme not in HTTP_PORTS:
                 continue
-            host, _, port = rest.partition("/")[0].partition(":")
-            service = self._service(host)
-            url = f"http://{rest}"
-            if service:
-                local = self._forwards.open(f"service/{service}", int(port or 80), self._deadline)
-                url = f"http://127.0.0.1:{local}"
-            values["BROKER_MANAGEMENT_URL"] = url
+            self._lead(url.hostname or "", url.port or HTTP_PORTS[url.scheme])
+            values["BROKER_MANAGEMENT_URL"] = found["host"]
             values["BROKER_MANAGEMENT_USER"] = found.get("username", "")
             values["BROKER_MANAGEMENT_PASSWORD"] = found.get("password", "")
             return

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from stalk.doctor.catalogue import LINKS, Link
+from stalk.doctor.catalogue import LINKS, Link, Severity
 from stalk.doctor.findings import Finding, Unchecked
 from stalk.doctor.redact import Redactor
 
@@ -23,6 +23,8 @@ class Report:
     seen: dict[Link, str]
     """Link: what was looked at there. A link that is missing here was not looked at."""
     seconds: float
+    least: Severity = "warning"
+    """Findings of this severity make the exit code 1: of `error`, a warning is told and is no failure."""
 
     def redacted(self, redact: Redactor) -> "Report":
         """Return the report without secrets; nothing else of it may be printed."""
@@ -40,8 +42,8 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0: nothing is wrong; 1: something is; 2: nothing was found, and some link could not be checked at all."""
-        if self.findings:
+        """0: nothing is wrong; 1: something is; 2: nothing is, and some link could not be checked at all."""
+        if any(self.least in ("warning", each.kind.severity) for each in self.findings):
             return 1
         return 2 if any(link not in self.seen for each in self.unchecked for link in each.links) else 0
 

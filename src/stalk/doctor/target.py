@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote, urlsplit
 
 from celery import Celery
@@ -74,7 +74,7 @@ def of_app(name: str, settings: FlowerSettings, queues: Sequence[str]) -> Target
 def of_settings(name: str, settings: FlowerSettings, queues: Sequence[str]) -> Target:
     """Return an app that Stalk itself sets up, on the queues that are named."""
     app = configure(Celery("stalk-doctor"), settings, queues or ["stalk-doctor"])
-    return Target(app, _facts(app, name, queues), settings)
+    return Target(app, replace(_facts(app, name, queues), assumed=True), settings)
 
 
 def _facts(app: Celery, name: str, queues: Sequence[str]) -> AppFacts:

@@ -14,6 +14,7 @@ from stalk.doctor.forward import Forwards
 from stalk.doctor.gather import Late
 from stalk.doctor.reach import Reach, Secrets
 from stalk.doctor.redact import Redactor
+from stalk.doctor.sources.kubeconfig import KubeConfig
 from stalk.doctor.sources.kubernetes import Kubernetes, NoCluster
 from stalk.doctor.sources.management import ask_management
 from stalk.doctor.target import Target
@@ -42,7 +43,7 @@ class Options:
 def status(options: Options) -> str | None:
     """Print pools, backlog and replicas, once or for a while; return what is wrong, or None."""
     try:
-        kubernetes = Kubernetes(options.context, options.namespace)
+        kubernetes = Kubernetes(KubeConfig(options.context, options.namespace))
         with Forwards(kubernetes.context, kubernetes.namespace) as forwards:
             return _show(_Looks(kubernetes, options.release, forwards), options)
     except (NoCluster, Late) as error:

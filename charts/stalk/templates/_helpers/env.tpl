@@ -63,6 +63,18 @@ envFrom: {{- toYaml . | nindent 2 }}
 {{- toJson $env -}}
 {{- end -}}
 
+{{/* Where the broker's management API is, with what login; empty without one. Returns JSON. */}}
+{{- define "stalk.managementEnv" -}}
+{{- $env := dict -}}
+{{- $m := (include "stalk.broker" . | fromJson).management -}}
+{{- if $m.url -}}
+{{- $_ := set $env "BROKER_MANAGEMENT_URL" $m.url -}}
+{{- $_ := set $env "BROKER_MANAGEMENT_USER" (include "stalk.envValue" $m.username | fromJson) -}}
+{{- $_ := set $env "BROKER_MANAGEMENT_PASSWORD" (include "stalk.envValue" $m.password | fromJson) -}}
+{{- end -}}
+{{- toJson $env -}}
+{{- end -}}
+
 {{/* The CA files of broker and results: [{name, secret, path}]. Returns JSON {items}. */}}
 {{- define "stalk.caVolumes" -}}
 {{- $broker := include "stalk.broker" . | fromJson -}}

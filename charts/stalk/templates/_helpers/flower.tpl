@@ -26,14 +26,8 @@
 {{- define "stalk.flowerEnv" -}}
 {{- $env := include "stalk.connectionEnv" . | fromJson -}}
 {{- $auth := .Values.flower.auth -}}
-{{- $m := (include "stalk.broker" . | fromJson).management -}}
 {{- $secret := $auth.existingSecret | default (include "stalk.credentialsName" .) -}}
 {{- $_ := set $env "FLOWER_USER" $auth.username -}}
 {{- $_ := set $env "FLOWER_PASSWORD" (include "stalk.fromSecret" (dict "secret" $secret "key" (include "stalk.generationKey" (list . $auth.passwordKey 0))) | fromJson) -}}
-{{- if $m.url -}}
-{{- $_ := set $env "BROKER_MANAGEMENT_URL" $m.url -}}
-{{- $_ := set $env "BROKER_MANAGEMENT_USER" (include "stalk.envValue" $m.username | fromJson) -}}
-{{- $_ := set $env "BROKER_MANAGEMENT_PASSWORD" (include "stalk.envValue" $m.password | fromJson) -}}
-{{- end -}}
-{{- toJson $env -}}
+{{- toJson (merge $env (include "stalk.managementEnv" . | fromJson)) -}}
 {{- end -}}

@@ -13,6 +13,11 @@
       "helm.sh/hook-delete-policy" "before-hook-creation,hook-succeeded") -}}
 {{- end -}}
 
+{{/* The same for a pod (its weight): Helm 3.18 and later print its log. `--logs` cannot, for what has succeeded is gone by then. */}}
+{{- define "stalk.testPodHook" -}}
+{{- toJson (merge (dict "helm.sh/hook-output-log-policy" "hook-succeeded,hook-failed") (include "stalk.testHook" . | fromJson)) -}}
+{{- end -}}
+
 {{- define "stalk.credentialsArgs" -}}
 {{- $args := list "stalk" "credentials" "--secret" (include "stalk.credentialsName" .) -}}
 {{- range (include "stalk.generatedKeys" . | fromJson).keys }}{{ $args = append (append $args "--key") . }}{{ end -}}

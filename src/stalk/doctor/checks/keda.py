@@ -11,6 +11,8 @@ OLDEST = (2, 18)
 INSTALL = (
     "helm upgrade --install keda keda --repo https://kedacore.github.io/charts --namespace keda --create-namespace"
 )
+FALLBACK = frozenset(("failureThreshold", "replicas", "behavior"))
+"""What the chart writes there; an older CRD drops what it does not know, and nobody is told."""
 SETTLE_SECONDS = 60
 PAUSED = "autoscaling.keda.sh/paused"
 
@@ -29,6 +31,9 @@ def check(cluster: Cluster, unacknowledged: Mapping[str, int]) -> Iterator[Findi
     if not cluster.scaled_objects:
         return
     yield from _operator(cluster)
+    if cluster.keda_fields is not None and not cluster.keda_fields >= FALLBACK:
+        lacks = ", ".join(f"spec.fallback.{name}" for name in sorted(FALLBACK - cluster.keda_fields))
+        yield Finding("keda-old", f"the CRD of ScaledObjects does not know {lacks}", INSTALL)
     for each in cluster.scaled_objects:
         yield from _scaled_object(cluster, each)
         yield from _never_zero(cluster, each, unacknowledged)
@@ -136,10 +141,11 @@ def _never_zero(cluster: Cluster, each: Json, unacknowledged: Mapping[str, int])
     active: Json = next((one for one in status.get("conditions") or () if one["type"] == "Active"), {})
     reasons = []
     held = {queue: unacknowledged[queue] for queue in _queues(each) if unacknowledged.get(queue)}
+    idle = not any(cluster.running.get(queue) for queue in _queues(each))
     others = [one["type"] for one in spec.get("triggers") or () if one["type"] not in ("rabbitmq", "cpu", "memory")]
     if minimum and "idleReplicaCount" not in spec:
         reasons.append(f"minReplicaCount is {minimum}")
-    if held and cluster.running == 0:
+    if held and idle:
         reasons += [
             f"{number} messages of {queue} are not acknowledged, and no task runs" for queue, number in held.items()
         ]

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-from stalk.doctor.cluster import Cluster, Json, name_of
+from stalk.doctor.cluster import Cluster, Json, component, environment, name_of
 from stalk.doctor.findings import Finding
 
 __all__ = ["check"]
@@ -13,17 +14,19 @@ __all__ = ["check"]
 class _Way:
     source: str
     target: str
-    port: int
+    variable: str
+    """Of the source's environment: it says the port, by itself or in a URL."""
+    default: int
 
 
 WAYS = (
-    _Way("api", "rabbitmq", 5672),
-    _Way("api", "redis", 6379),
-    _Way("worker", "rabbitmq", 5672),
-    _Way("worker", "redis", 6379),
-    _Way("flower", "rabbitmq", 15672),
+    _Way("api", "rabbitmq", "BROKER_PORT", 5672),
+    _Way("api", "redis", "REDIS_PORT", 6379),
+    _Way("worker", "rabbitmq", "BROKER_PORT", 5672),
+    _Way("worker", "redis", "REDIS_PORT", 6379),
+    _Way("flower", "rabbitmq", "BROKER_MANAGEMENT_URL", 15672),
 )
-NAMES = {5672: "amqp", 6379: "redis", 15672: "management"}
+NAMES = {5671: "amqp", 5672: "amqp", 6379: "redis", 15671: "management", 15672: "management"}
 
 
 def check(cluster: Cluster) -> Iterator[Finding]:
@@ -33,18 +36,28 @@ def check(cluster: Cluster) -> Iterator[Finding]:
         source, target = labels.get(way.source), labels.get(way.target)
         if source is None or target is None:
             continue
+        port = _port_of(cluster, way)
         for direction, own, peer in (("Ingress", target, source), ("Egress", source, target)):
             closing = [each for each in cluster.policies if _applies(each, direction, own)]
-            if closing and not any(_opens(each, direction, peer, way.port, cluster.namespace) for each in closing):
+            if closing and not any(_opens(each, direction, peer, port, cluster.namespace) for each in closing):
                 names = ", ".join(sorted(map(name_of, closing)))
                 yield Finding(
                     "network-policy",
-                    f"{way.source} may not reach {way.target} on port {way.port}: {direction.lower()} rules of {names}",
+                    f"{way.source} may not reach {way.target} on port {port}: {direction.lower()} rules of {names}",
                     f"{way.source if direction == 'Egress' else way.target}: {{networkPolicy: "
-                    f"{{extra{direction}: [{{ports: [{{port: {way.port}}}]}}]}}}}   # values.yaml (workers: under "
+                    f"{{extra{direction}: [{{ports: [{{port: {port}}}]}}]}}}}   # values.yaml (workers: under "
                     "workerDefaults); or kubectl -n "
                     f"{cluster.namespace} describe networkpolicy {name_of(closing[0])}",
                 )
+
+
+def _port_of(cluster: Cluster, way: _Way) -> int:
+    """Return the port that a component connects to: over TLS it is another one."""
+    for each in cluster.deployments:
+        value = environment(each).get(way.variable) if component(each) == way.source else None
+        if isinstance(value, str) and value:
+            return int(value) if value.isdecimal() else urlsplit(value).port or way.default
+    return way.default
 
 
 def _labels(cluster: Cluster) -> dict[str, Json]:

@@ -15,7 +15,8 @@ DIFFERENT = (
 
 
 def check(cluster: Cluster) -> Iterator[Finding]:
-    """Judge each worker pool beside the API."""
+    """Judge each worker pool beside the broker, and beside the API."""
+    yield from _timeouts(cluster)
     api = next((each for each in cluster.deployments if component(each) == "api"), None)
     if api is None:
         return
@@ -37,6 +38,23 @@ def check(cluster: Cluster) -> Iterator[Finding]:
             f"TASK_QUEUE is {sends} in {name_of(api)}; the pools consume {', '.join(consumed)}",
             f"workers: {{default: {{queues: [{sends}]}}}}   # values.yaml",
         )
+
+
+def _timeouts(cluster: Cluster) -> Iterator[Finding]:
+    """Compare what a pool gives its tasks to end with what the broker does; no worker has to run for that."""
+    if cluster.consumer_timeout is None:
+        return
+    timeout, where = cluster.consumer_timeout
+    for worker in cluster.workers():
+        seconds = _value(worker, "SHUTDOWN_SECONDS")
+        if isinstance(seconds, str) and seconds.isdecimal() and int(seconds) >= timeout:
+            yield Finding(
+                "consumer-timeout",
+                f"{name_of(worker)} lets a task run for {seconds} s after it was told to stop (SHUTDOWN_SECONDS), "
+                f"consumer_timeout is {timeout:.0f} s ({where})",
+                'rabbitmq: {extraConfig: ""}   # values.yaml: without one there it follows from '
+                "longestTaskSeconds of the pools",
+            )
 
 
 def _value(deployment: Json, name: str) -> str | tuple[str, str]:

@@ -1,84 +1,99 @@
-"""What the Kubernetes API says of a release, read with the kubeconfig of this machine."""
+"""What the Kubernetes API says of a release, with whatever way there is to it."""
 
 import base64
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import quote
 
-from stalk.doctor.cluster import Cluster, Json, name_of
+from stalk.doctor.cluster import Cluster, Json, component, name_of
 from stalk.doctor.gather import Running, start
 
-__all__ = ["Kubernetes", "NoCluster"]
+__all__ = ["SECONDS", "Connection", "Kubernetes", "NoCluster", "Response", "consumer_timeout"]
 
 SECONDS = 5.0
+"""For one request."""
+
 EVENTS = 500
 MOST_LOGS = 10
+BROKER_FILE = "rabbitmq.conf"
+
+
+def consumer_timeout(conf: str) -> float | None:
+    """Return the consumer_timeout of a rabbitmq.conf in seconds: of several lines the last, as RabbitMQ takes it."""
+    found = re.findall(r"^[ \t]*consumer_timeout[ \t]*=[ \t]*(\d+)", conf, re.MULTILINE)
+    return int(found[-1]) / 1000 if found else None
 
 
 class NoCluster(Exception):
     """The cluster cannot be asked; the text says why, and what to type."""
 
 
+class Response(NamedTuple):
+    """What the API server said."""
+
+    status: int
+    reason: str
+    text: str
+
+
+class Connection(Protocol):
+    """A way to an API server: a kubeconfig's, or a pod's service account."""
+
+    @property
+    def context(self) -> str:
+        """What it is called in a message."""
+
+    @property
+    def namespace(self) -> str:
+        """Where the release is."""
+
+    def read(self, path: str, query: Mapping[str, str]) -> Response:
+        """Send a GET.
+
+        Raises:
+            NoCluster: there is no answer.
+        """
+
+
 class Kubernetes:
     """Reads objects as JSON, so that a check works on what `kubectl get -o json` prints.
 
     Args:
-        context: of the kubeconfig; its current one unless given.
-        namespace: of the release; the context's unless given.
-
-    Raises:
-        NoCluster: the client library is missing, or the kubeconfig cannot be used.
+        connection: to the API server.
     """
 
-    def __init__(self, context: str | None, namespace: str | None) -> None:
-        try:
-            from kubernetes import client, config
-            from kubernetes.config.config_exception import ConfigException
-        except ImportError:
-            raise NoCluster("the Kubernetes client is not installed; pip install 'stalk-celery[doctor]'") from None
-        try:
-            self._client: Any = config.new_client_from_config(context=context)
-            contexts, current = config.list_kube_config_contexts()
-        except (ConfigException, OSError) as error:
-            raise NoCluster(f"no kubeconfig that can be used: {error}") from error
-        self._error = client.ApiException
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.context, self.namespace = connection.context, connection.namespace
         self.refused: dict[str, str] = {}
-        """What may not be listed, and why."""
-        self.context = context or str(current["name"])
-        chosen = next((each for each in contexts if each["name"] == self.context), current)
-        self.namespace = namespace or str(chosen["context"].get("namespace") or "default")
+        """What may not be read, and why."""
 
-    def get(self, path: str, **query: Any) -> Any:
+    def get(self, path: str, **query: Any) -> Json:
         """Return an object of the API.
 
         Raises:
-            NoCluster: there is no answer, or the kubeconfig's user may not.
+            NoCluster: there is no answer, or this user may not.
             LookupError: there is no such thing.
         """
-        return json.loads(self._read(path, **query))
+        text = self._read(path, **query)
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):  # a proxy's page; or the schema of a kind that is just going
+            raise NoCluster(f"GET {path} answered with something else than an object")
+        return found
 
     def _read(self, path: str, **query: Any) -> str:
-        parameters = self._client.param_serialize(
-            "GET",
-            path,
-            query_params=list(query.items()),
-            header_params={"Accept": "application/json"},
-            auth_settings=["BearerToken"],
-        )
-        try:
-            response = self._client.call_api(*parameters, _request_timeout=SECONDS)
-            data = response.read()
-        except self._error as error:
-            data, response = b"", error
-        except Exception as error:  # whatever urllib3 and its pools raise
-            raise NoCluster(f"the API server of context {self.context} gives no answer: {error}") from error
-        status = int(response.status or 0)
-        if status == 404:
-            raise LookupError(path)
-        if status >= 400:
-            raise NoCluster(f"GET {path} answered {status}: {response.reason}")
-        return (data or b"").decode(errors="replace")
+        response = self._connection.read(path, {name: str(value) for name, value in query.items()})
+        if response.status == 404:
+            raise LookupError(f"{path} does not exist")
+        if response.status >= 400:
+            raise NoCluster(f"GET {path} answered {response.status}: {response.reason}")
+        return response.text
 
     def items(self, path: str, **query: Any) -> list[Json]:
         """Return the objects of a list."""
@@ -115,6 +130,7 @@ class Kubernetes:
             "policies": self._wanted("NetworkPolicies", f"/apis/networking.k8s.io/v1{space}/networkpolicies"),
             "scaled_objects": start(self._scaled_objects),
             "operators": start(self._operators),
+            "keda_fields": start(self._keda_fields),
         }
         found: dict[str, Any] = {name: each.result(deadline) for name, each in asked.items()}
         releases = {str(each["metadata"]["labels"].get("app.kubernetes.io/instance")) for each in found["deployments"]}
@@ -129,12 +145,9 @@ class Kubernetes:
                 each for each in cluster.scaled_objects if each["spec"]["scaleTargetRef"]["name"] in own
             ]
         cluster.autoscalers = [each for each in cluster.autoscalers if each["spec"]["scaleTargetRef"]["name"] in own]
-        if cluster.scaled_objects is None:
-            # The chart makes the scaler's Secret for a release that KEDA scales, and for no other.
-            scaler = f"{selector},app.kubernetes.io/component=scaler"
-            secrets = self._wanted("Secrets", f"{core}/secrets", labelSelector=scaler).result(deadline)
-            cluster.wants_keda = bool(secrets)
+        broker = start(self._consumer_timeout, cluster)
         cluster.last_lines = self._last_lines(cluster, deadline)
+        cluster.consumer_timeout = broker.result(deadline)
         return cluster
 
     def _keda(self) -> str:
@@ -152,6 +165,35 @@ class Kubernetes:
             return self.items("/apis/apps/v1/deployments", labelSelector="app=keda-operator")
         except (NoCluster, LookupError):
             return None
+
+    def _keda_fields(self) -> frozenset[str] | None:
+        """Return the names of the fields of a ScaledObject's fallback; None: the API server does not tell.
+
+        Everybody who may log in may read schemas, where KEDA's own objects are often somebody else's.
+        """
+        try:
+            schemas = self.get("/openapi/v3/apis/keda.sh/v1alpha1")["components"]["schemas"]
+            spec = schemas["sh.keda.v1alpha1.ScaledObject"]["properties"]["spec"]
+            return frozenset(spec["properties"]["fallback"]["properties"])
+        except (NoCluster, LookupError):
+            return None
+
+    def _consumer_timeout(self, cluster: Cluster) -> tuple[float, str] | None:
+        """Return the bundled broker's consumer_timeout in seconds, and where it stands; None: nothing says it."""
+        broker = next((each for each in cluster.pods if component(each) == "rabbitmq"), None)
+        for volume in broker["spec"].get("volumes") or () if broker else ():
+            name = str((volume.get("configMap") or {}).get("name", ""))
+            if not name:
+                continue
+            try:
+                data = self.get(f"/api/v1/namespaces/{self.namespace}/configmaps/{quote(name)}").get("data") or {}
+            except (NoCluster, LookupError) as error:
+                self.refused["ConfigMaps"] = str(error)
+                continue
+            found = consumer_timeout(data.get(BROKER_FILE, ""))
+            if found is not None:
+                return found, f"{BROKER_FILE} of ConfigMap {name}"
+        return None
 
     def _last_lines(self, cluster: Cluster, deadline: float) -> dict[tuple[str, str], str]:
         """Return the last line of each container that ended with an error."""

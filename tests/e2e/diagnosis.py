@@ -1,0 +1,42 @@
+"""What `stalk doctor` says of a release, from a machine with a kubeconfig."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from e2e.harness import Release
+
+__all__ = ["STALK", "diagnose", "evidence", "names"]
+
+STALK = Path(sys.executable).parent / "stalk"
+SECRETS = ("rabbitmq-password", "rabbitmq-monitor-password", "redis-password", "flower-password")
+
+
+def diagnose(release: Release, *words: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [str(STALK), "doctor", "--json", "--namespace", release.namespace, *words],
+        env=release.environment,
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.startswith("{"), done.stdout + done.stderr
+    for key in SECRETS:
+        assert release.secret(key) not in done.stdout + done.stderr
+    said: dict[str, Any] = json.loads(done.stdout)
+    assert said["seconds"] < 15
+    assert said["exit_code"] == done.returncode
+    return said
+
+
+def evidence(said: dict[str, Any], finding: str = "") -> str:
+    """Return the evidence of one kind of finding, or of all."""
+    return "\n".join(each["evidence"] for each in said["findings"] if finding in ("", each["id"]))
+
+
+def names(said: dict[str, Any]) -> set[str]:
+    """Return the ids of what was found."""
+    return {each["id"] for each in said["findings"]}

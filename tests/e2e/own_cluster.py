@@ -1,0 +1,129 @@
+"""A release on an API server of the test's own, for `stalk doctor` to look at."""
+
+import copy
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from charting.rendering import CHART, merged
+from e2e.diagnosis import STALK
+from e2e.harness import HELM
+from kube.control_plane import ControlPlane
+from kube.keda import KINDS, SPECS, custom
+
+__all__ = ["NAMESPACE", "OPERATOR", "Cluster"]
+
+NAMESPACE = "shop"
+OPERATOR: dict[str, Any] = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {
+        "name": "keda-operator",
+        "namespace": "keda",
+        "labels": {"app": "keda-operator", "app.kubernetes.io/version": "2.21.0"},
+    },
+    "spec": {
+        "selector": {"matchLabels": {"app": "keda-operator"}},
+        "template": {
+            "metadata": {"labels": {"app": "keda-operator"}},
+            "spec": {"containers": [{"name": "keda-operator", "image": "ghcr.io/kedacore/keda:2.21.0"}]},
+        },
+    },
+}
+
+
+class Cluster:
+    """An API server with a release that KEDA shall scale.
+
+    Args:
+        plane: runs.
+        values: of the release.
+        secrets: that the values name, each with its keys and their values.
+    """
+
+    def __init__(
+        self, plane: ControlPlane, values: Mapping[str, Any], secrets: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        self.plane, self.values = plane, values
+        self.install_keda()
+        plane.kubectl("create", "namespace", NAMESPACE)
+        metadata = {name: {"name": name, "namespace": NAMESPACE} for name in secrets}
+        self.apply(
+            *(
+                {"apiVersion": "v1", "kind": "Secret", "metadata": metadata[name], "stringData": dict(data)}
+                for name, data in secrets.items()
+            )
+        )
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        """Make objects, or make them so."""
+        bundle = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        self.plane.kubectl("apply", "-f", "-", stdin=json.dumps(bundle))
+
+    def install_keda(self, specs: dict[str, Any] = SPECS) -> None:
+        """Bring KEDA's kinds, and the Deployment of an operator, which seems to run."""
+        self.apply(*(custom(kind, specs) for kind in KINDS))
+        for kind in KINDS:
+            self.plane.kubectl("wait", "--for=condition=Established", f"crd/{kind.lower()}s.keda.sh", "--timeout=60s")
+        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "keda"}}, OPERATOR)
+        self.operator_ready(1)
+
+    def operator_ready(self, replicas: int) -> None:
+        """Let the operator's Deployment have so many ready pods."""
+        self.patch("keda", "deployment/keda-operator", {"status": {"replicas": 1, "readyReplicas": replicas}}, "status")
+
+    def patch(self, namespace: str, what: str, change: dict[str, Any], subresource: str = "") -> None:
+        """Merge a change into an object, or into its subresource, such as `status`."""
+        words = ["-n", namespace, "patch", what, "--type=merge", "-p", json.dumps(change)]
+        self.plane.kubectl(*words, *([f"--subresource={subresource}"] if subresource else []))
+
+    @contextmanager
+    def operator(self, version: str = "2.21.0", watch: str = "", ready: int = 1) -> Iterator[None]:
+        """Change the operator's Deployment for a while."""
+        changed = copy.deepcopy(OPERATOR)
+        changed["metadata"]["labels"]["app.kubernetes.io/version"] = version
+        container = changed["spec"]["template"]["spec"]["containers"][0]
+        container["env"] = [{"name": "WATCH_NAMESPACE", "value": watch}]
+        self.apply(changed)
+        self.operator_ready(ready)
+        try:
+            yield
+        finally:
+            self.apply(OPERATOR)
+            self.operator_ready(1)
+
+    def install(self, *more: Mapping[str, Any]) -> None:
+        """Install the chart, or bring back what is missing of it."""
+        values = json.dumps(merged(self.values, *more))
+        where = ["-n", NAMESPACE, "--values", "-"]
+        self.plane.run(str(HELM), "upgrade", "--install", "stalk", str(CHART), *where, stdin=values)
+
+    def seen_by_keda(self) -> None:
+        """Let KEDA seem to have seen the ScaledObject, where no operator runs."""
+        condition = {"type": "Ready", "status": "True", "reason": "ScaledObjectReady", "message": "ready"}
+        self.patch(NAMESPACE, "scaledobject/stalk-worker-default", {"status": {"conditions": [condition]}}, "status")
+
+    def kubectl(self, *words: str) -> str:
+        """Run kubectl in the release's namespace."""
+        return self.plane.kubectl("-n", NAMESPACE, *words)
+
+    def diagnose(self) -> dict[str, Any]:
+        """Look as from a laptop."""
+        return self._said("--namespace", NAMESPACE, environment=self.plane.environment)
+
+    def in_pod(self, folder: Path) -> dict[str, Any]:
+        """Look as the pod of `helm test` does, with the rights of its service account."""
+        token = self.plane.pod_environment(folder, NAMESPACE, "stalk-doctor")
+        nowhere = {"BROKER_HOST": "127.0.0.1", "BROKER_PORT": "1", "REDIS_HOST": "127.0.0.1", "REDIS_PORT": "1"}
+        return self._said("--in-cluster", "-q", "test-queue", environment=self.plane.environment | token | nowhere)
+
+    def _said(self, *words: str, environment: dict[str, str]) -> dict[str, Any]:
+        command = [str(STALK), "doctor", "--json", *words]
+        done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=60, check=False)
+        assert done.stdout.startswith("{"), done.stdout + done.stderr
+        said: dict[str, Any] = json.loads(done.stdout)
+        assert said["seconds"] < 15
+        return said

@@ -1,0 +1,106 @@
+"""A release of the chart behind an API server: the objects that a real cluster had, recorded in tests/unit/data."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from kube.api_server import TOKEN, Reply, Request, ServedApi, refused
+
+__all__ = ["RECORDED", "ServedRelease"]
+
+RECORDED = Path(__file__).parents[1] / "unit" / "data" / "release.json"
+LISTS = {
+    "deployments": "apps/v1",
+    "replicasets": "apps/v1",
+    "pods": "v1",
+    "services": "v1",
+    "events": "v1",
+    "horizontalpodautoscalers": "autoscaling/v2",
+    "networkpolicies": "networking.k8s.io/v1",
+    "scaledobjects": "keda.sh/v1alpha1",
+    "triggerauthentications": "keda.sh/v1alpha1",
+}
+
+
+class ServedRelease(ServedApi):
+    """Lists what was recorded; a test changes `objects`, `named` and `forbidden`."""
+
+    resource = "objects"
+
+    def __init__(self, *args: Any) -> None:
+        recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
+        self.namespace: str = recorded["namespace"]
+        self.objects: dict[str, list[dict[str, Any]]] = {
+            "deployments": recorded["deployments"],
+            "replicasets": recorded["replica_sets"],
+            "pods": recorded["pods"],
+            "services": recorded["services"],
+            "events": recorded["events"],
+            "horizontalpodautoscalers": recorded["autoscalers"],
+            "networkpolicies": recorded["policies"],
+            "scaledobjects": recorded["scaled_objects"],
+            "triggerauthentications": [],
+        }
+        self.operators = recorded["operators"]
+        self.named: dict[str, dict[str, dict[str, str]]] = {"secrets": {}, "configmaps": {}}
+        """Kind, name: its data, as text."""
+        self.openapi: Any = {}
+        """What is said of KEDA's schemas."""
+        self.forbidden: set[str] = set()
+        """Kinds that may not be read."""
+        super().__init__(*args)
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        return next(each for each in self.objects["deployments"] if each["metadata"]["name"] == name)
+
+    def set_environment(self, deployment: str, **values: Any) -> None:
+        """Set variables of a Deployment's first container: text, or a `valueFrom`."""
+        container = self.deployment(deployment)["spec"]["template"]["spec"]["containers"][0]
+        kept = [each for each in container["env"] if each["name"] not in values]
+        new = [
+            {"name": name, **(value if isinstance(value, dict) else {"value": value})} for name, value in values.items()
+        ]
+        container["env"] = kept + new
+
+    def kubeconfig(self, folder: Path) -> Path:
+        """Write a kubeconfig that reaches this server."""
+        authority = base64.b64encode((self.folder / "ca.crt").read_bytes()).decode()
+        cluster = {"server": f"https://127.0.0.1:{self.server_port}", "certificate-authority-data": authority}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "here", "cluster": cluster}],
+            "users": [{"name": "me", "user": {"token": TOKEN}}],
+            "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
+            "current-context": "here",
+        }
+        file = folder / "kubeconfig"
+        file.write_text(json.dumps(config))
+        return file
+
+    def answer(self, request: Request) -> Reply:
+        path = unquote(urlsplit(request.path).path).strip("/").split("/")
+        if path[0] == "openapi":
+            return Reply(200, self.openapi)
+        if path[-1] in self.forbidden or path[-2] in self.forbidden:
+            return refused(403, "Forbidden", "cannot be read")
+        if path == ["apis", "apps", "v1", "deployments"]:
+            return Reply(200, {"items": self.operators})
+        kind, inside = path[-1], path[-3:-1] == ["namespaces", self.namespace]
+        if inside and kind in self.objects:
+            assert "/".join(path[1 : path.index("namespaces")]) == LISTS[kind]
+            return Reply(200, {"items": self.objects[kind]})
+        found = self.named.get(path[-2], {}).get(path[-1])
+        if found is None:
+            return refused(404, "NotFound", f"{request.path} not found")
+        secret = path[-2] == "secrets"
+        return Reply(
+            200,
+            {
+                "data": {
+                    key: base64.b64encode(text.encode()).decode() if secret else text for key, text in found.items()
+                }
+            },
+        )

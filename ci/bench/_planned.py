@@ -49,8 +49,12 @@ class Measured:
     @property
     def steps(self) -> list[float]:
         """When pods were first seen to come: the first, the second time."""
-        pairs = itertools.pairwise(self.burst.looks)
-        return [after.seconds for before, after in pairs if after.pods > before.pods][:STEPS]
+        steps = []
+        for before, after in itertools.pairwise(self.burst.looks):
+            if after.pods > before.pods:
+                # KEDA makes one pod of none. More between two samples: the other one looked right after.
+                steps += [after.seconds] * (2 if before.pods == 0 and after.pods > 1 else 1)
+        return steps[:STEPS]
 
 
 @dataclass

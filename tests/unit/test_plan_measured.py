@@ -31,6 +31,13 @@ def test_it_would_not_be_with_another_algorithm(measured: Measured) -> None:
     assert {tuple(wanted for _, wanted in each.wanted) for each in plan(measured).told} == {(0, 1, 4, 6, 0)}
 
 
+def test_both_autoscalers_may_look_between_two_samples() -> None:
+    """Recorded on a full node: four pods came at once, KEDA's and the three of the HPA that looked right after."""
+    measured = Measured.from_json(json.loads(FILE.with_name("scaling-at-once.json").read_text(encoding="utf-8")))
+    assert measured.steps == [2.091, 2.091]
+    assert all(abs(each.error) <= ERRORS[each.name] for each in compare(measured))
+
+
 def test_another_pod_start_is_seen(measured: Measured) -> None:
     measured.pod_start += 10
     assert compare(measured)[0].error > ERRORS["drained, s"]

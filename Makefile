@@ -4,10 +4,10 @@ UV := ci/uv
 PYTHON := .venv/bin/python
 # Tests wait more than they work: one process more than there are cores.
 PROCESSES = $(shell expr $$(nproc) + 1)
-PARALLEL = -n $(PROCESSES) --dist loadgroup
+PARALLEL = -n $(PROCESSES)
 # More than one wants a cluster with room for as many releases.
 E2E_PROCESSES = 1
-E2E_PARALLEL = $(if $(filter-out 1,$(E2E_PROCESSES)),-n $(E2E_PROCESSES) --dist loadgroup)
+E2E_PARALLEL = $(if $(filter-out 1,$(E2E_PROCESSES)),-n $(E2E_PROCESSES))
 LOCAL := env PYTHONPATH=ci $(PYTHON) -m local
 # Debian packages that only the tests and benchmarks need; each holds the program of its name.
 TEST_PROGRAMS := chromium prometheus

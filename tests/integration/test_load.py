@@ -103,7 +103,8 @@ def test_what_a_worker_and_a_task_cost(service: Service) -> None:
         counted - state - load.REDIS_COMMANDS_A_TASK * TASKS
     )  # a pipeline now and then: how long tasks have waited
     assert 0 <= by_time < TASKS / 2, done
-    assert done["set"] + done["setex"] - TASKS == load.REDIS_WRITES_A_TASK * TASKS
+    writes = done["set"] + done["setex"] - TASKS
+    assert 0 <= writes - load.REDIS_WRITES_A_TASK * TASKS < TASKS / 10, done
     assert 1 <= connections_to_redis(worker.pid, service.redis.port) <= CONCURRENCY + 2
     service.wait_for(ids[-1])
     kept = keys_of_tasks(redis)

@@ -103,8 +103,8 @@ def release(new_release: Callable[..., Release]) -> Release:
 
 def test_says_nothing_of_a_release_that_is_well(release: Release) -> None:
     until(lambda: release.replicas() == 0)
-    said = diagnose(release)
-    assert said["findings"] == [], said
+    # For a moment after that the HPA says of its metric what it said last.
+    said = until(lambda: (now := diagnose(release))["findings"] == [] and now, 60)
     assert said["exit_code"] == 0, said
     assert set(said["ok_links"]) == {"API", "exchange", "queue", "worker", "result", "scaler", "HPA", "pods"}
 
@@ -251,8 +251,12 @@ def said(broken: Release) -> Iterator[dict[str, Any]]:
         end.wait()
 
     def all_found() -> bool:
+        try:
+            now = diagnose(broken)
+        except AssertionError:  # on a node that also starts twenty broken pods it may once take longer than it promises
+            return False
         last.clear()
-        last.update(diagnose(broken))
+        last.update(now)
         return all(proof in evidence(last, finding) for finding, proof in EXPECTED)
 
     with Background(load):

@@ -8,9 +8,11 @@ from typing import Any
 
 from e2e.harness import Release
 
-__all__ = ["STALK", "diagnose", "evidence", "names"]
+__all__ = ["BUSY_SECONDS", "STALK", "diagnose", "evidence", "names"]
 
 STALK = Path(sys.executable).parent / "stalk"
+BUSY_SECONDS = 25
+"""What is promised is 15, which tests/integration/test_doctor.py holds it to; here a whole cluster runs beside it."""
 SECRETS = ("rabbitmq-password", "rabbitmq-monitor-password", "redis-password", "flower-password")
 
 
@@ -27,7 +29,7 @@ def diagnose(release: Release, *words: str) -> dict[str, Any]:
     for key in SECRETS:
         assert release.secret(key) not in done.stdout + done.stderr
     said: dict[str, Any] = json.loads(done.stdout)
-    assert said["seconds"] < 15
+    assert said["seconds"] < BUSY_SECONDS
     assert said["exit_code"] == done.returncode
     return said
 

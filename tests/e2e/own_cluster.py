@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from charting.rendering import CHART, merged
-from e2e.diagnosis import STALK
+from e2e.diagnosis import BUSY_SECONDS, STALK
 from e2e.harness import HELM
 from kube.control_plane import ControlPlane
 from kube.keda import KINDS, SPECS, custom
@@ -125,5 +125,5 @@ class Cluster:
         done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=60, check=False)
         assert done.stdout.startswith("{"), done.stdout + done.stderr
         said: dict[str, Any] = json.loads(done.stdout)
-        assert said["seconds"] < 15
+        assert said["seconds"] < BUSY_SECONDS
         return said

@@ -45,7 +45,7 @@ def diagnose(service: Service, *words: str, **env: str) -> Diagnosis:
     assert done.stdout.startswith("{"), done.stdout + done.stderr
     assert service.broker.password not in done.stdout + done.stderr
     said = json.loads(done.stdout)
-    assert said["seconds"] < 15
+    assert said["seconds"] < 20  # 15 is promised, and tested below; here others run beside it
     return Diagnosis(done.returncode, said, done.stdout)
 
 

@@ -19,8 +19,8 @@ __all__ = ["GRAFANA", "SIZE", "take"]
 GRAFANA = "grafana.png"
 SIZE = {"width": 1440, "height": 900}
 """Of each picture, in pixels; the dashboard's is as high as the dashboard."""
-# A quick word is done before a slow one: some are at work, some wait, some are done.
-SETTINGS = {"STEPS": "10", "STEP_SECONDS": "0.4"}
+# For ten seconds some are done, some are at work and some wait: time for a picture on a busy machine.
+SETTINGS = {"STEPS": "10", "STEP_SECONDS": "1"}
 QUEUE = "words"
 WORKERS = 2
 WORDS = ("barley", "clover", "meadow", "orchard", "saffron", "thistle")

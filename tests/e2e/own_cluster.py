@@ -2,14 +2,13 @@
 
 import copy
 import json
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from charting.rendering import CHART, merged
-from e2e.diagnosis import BUSY_SECONDS, STALK
+from e2e.diagnosis import BUSY_SECONDS, ask
 from e2e.harness import HELM
 from kube.control_plane import ControlPlane
 from kube.keda import KINDS, SPECS, custom
@@ -121,8 +120,7 @@ class Cluster:
         return self._said("--in-cluster", "-q", "test-queue", environment=self.plane.environment | token | nowhere)
 
     def _said(self, *words: str, environment: dict[str, str]) -> dict[str, Any]:
-        command = [str(STALK), "doctor", "--json", *words]
-        done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=60, check=False)
+        done = ask(words, environment)
         assert done.stdout.startswith("{"), done.stdout + done.stderr
         said: dict[str, Any] = json.loads(done.stdout)
         assert said["seconds"] < BUSY_SECONDS

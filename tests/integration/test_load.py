@@ -1,5 +1,6 @@
 """What one worker and one task cost RabbitMQ and Redis: the figures that `stalk plan --load` reckons with."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -91,6 +92,7 @@ def test_what_a_worker_and_a_task_cost(service: Service) -> None:
     # From a worker that has run its first tasks: connections are made then.
     for task in [service.submit() for _ in range(4)]:
         service.wait_for(task)
+    began = time.monotonic()
     events, keys = broker.events(), len(keys_of_tasks(redis))
     redis.config_resetstat()
     ids = [service.submit() for _ in range(TASKS)]
@@ -99,10 +101,8 @@ def test_what_a_worker_and_a_task_cost(service: Service) -> None:
     done = commands(redis)
     state = 5 * TASKS  # GET, MULTI, SETEX, PUBLISH, EXEC of the state that this task has beside STARTED and the result
     counted = sum(done[name] for name in ("get", "set", "multi", "setex", "publish", "exec"))
-    by_time = (
-        counted - state - load.REDIS_COMMANDS_A_TASK * TASKS
-    )  # a pipeline now and then: how long tasks have waited
-    assert 0 <= by_time < TASKS / 2, done
+    # A pipeline now and then tells how long tasks have waited.
+    assert 0 <= counted - state - load.REDIS_COMMANDS_A_TASK * TASKS < TASKS / 2, done
     writes = done["set"] + done["setex"] - TASKS
     assert 0 <= writes - load.REDIS_WRITES_A_TASK * TASKS < TASKS / 10, done
     assert 1 <= connections_to_redis(worker.pid, service.redis.port) <= CONCURRENCY + 2
@@ -112,4 +112,5 @@ def test_what_a_worker_and_a_task_cost(service: Service) -> None:
     assert size * load.REDIS_KEYS_A_TASK == pytest.approx(load.REDIS_BYTES_A_TASK, rel=0.25)
     # Three events a task, and a heartbeat each two seconds: those come on top, few in this short time.
     made = eventually(lambda: (count := broker.events() - events) >= load.EVENTS_A_TASK * TASKS and count, timeout=20)
-    assert made <= load.EVENTS_A_TASK * TASKS + 30 / load.EVENT_SECONDS
+    by_time = (time.monotonic() - began) / load.EVENT_SECONDS + 10  # statistics are late by some seconds
+    assert made <= load.EVENTS_A_TASK * TASKS + by_time

@@ -88,11 +88,12 @@ def test_what_a_worker_and_a_task_cost(service: Service) -> None:
     def added() -> tuple[int, ...]:
         return tuple(after - was for after, was in zip(broker.counts(), before, strict=True))
 
-    eventually(lambda: added() == (load.CONNECTIONS_A_POD, load.CHANNELS_A_POD, 1), timeout=20)
+    eventually(lambda: added() == (load.CONNECTIONS_A_POD, load.CHANNELS_A_POD, 1), timeout=60)
     # From a worker that has run its first tasks: connections are made then.
     for task in [service.submit() for _ in range(4)]:
         service.wait_for(task)
     began = time.monotonic()
+    # The management API's count is late by some seconds: this one may lack those of the first tasks.
     events, keys = broker.events(), len(keys_of_tasks(redis))
     redis.config_resetstat()
     ids = [service.submit() for _ in range(TASKS)]
@@ -111,6 +112,6 @@ def test_what_a_worker_and_a_task_cost(service: Service) -> None:
     size = sum(redis.memory_usage(key) or 0 for key in kept) / len(kept)
     assert size * load.REDIS_KEYS_A_TASK == pytest.approx(load.REDIS_BYTES_A_TASK, rel=0.25)
     # Three events a task, and a heartbeat each two seconds: those come on top, few in this short time.
-    made = eventually(lambda: (count := broker.events() - events) >= load.EVENTS_A_TASK * TASKS and count, timeout=20)
-    by_time = (time.monotonic() - began) / load.EVENT_SECONDS + 10  # statistics are late by some seconds
-    assert made <= load.EVENTS_A_TASK * TASKS + by_time
+    made = eventually(lambda: (count := broker.events() - events) >= load.EVENTS_A_TASK * TASKS and count, timeout=60)
+    by_time = (time.monotonic() - began) / load.EVENT_SECONDS
+    assert made <= load.EVENTS_A_TASK * (TASKS + 4) + by_time + 10

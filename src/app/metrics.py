@@ -16,10 +16,9 @@ class Metrics:
         self.refused = Counter(
             "stalk_tasks_refused", "Tasks refused with 503, by what was down.", ["dependency"], registry=self.registry
         )
+        # At zero: Prometheus does not see the first step of a number that begins with it.
         for dependency in ("broker", "results"):
-            self.refused.labels(
-                dependency
-            )  # at zero: Prometheus does not see the first step of a number that begins with it
+            self.refused.labels(dependency)
         self.confirm_seconds = Histogram(
             "stalk_confirm_seconds",
             "Seconds until the broker had confirmed a task.",

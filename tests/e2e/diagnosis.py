@@ -17,23 +17,29 @@ BUSY_SECONDS = 25
 SECRETS = ("rabbitmq-password", "rabbitmq-monitor-password", "redis-password", "flower-password")
 
 
-def ask(words: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Ask the doctor; again where the API server of a busy machine was too late for it."""
+def ask(
+    words: Sequence[str], environment: Mapping[str, str]
+) -> tuple[dict[str, Any], subprocess.CompletedProcess[str]]:
+    """Ask the doctor; again where the API server of a busy machine was too late for it.
+
+    Returns:
+        What it says, and the command that has said it.
+    """
     command = [str(STALK), "doctor", "--json", *words]
     for _ in range(3):
         done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=60, check=False)
         if "Kubernetes did not answer within" not in done.stderr:
             break
-    return done
+    assert done.stdout.startswith("{"), done.stdout + done.stderr
+    said: dict[str, Any] = json.loads(done.stdout)
+    assert said["seconds"] < BUSY_SECONDS
+    return said, done
 
 
 def diagnose(release: Release, *words: str) -> dict[str, Any]:
-    done = ask(["--namespace", release.namespace, *words], release.environment)
-    assert done.stdout.startswith("{"), done.stdout + done.stderr
+    said, done = ask(["--namespace", release.namespace, *words], release.environment)
     for key in SECRETS:
         assert release.secret(key) not in done.stdout + done.stderr
-    said: dict[str, Any] = json.loads(done.stdout)
-    assert said["seconds"] < BUSY_SECONDS
     assert said["exit_code"] == done.returncode
     return said
 

@@ -5,7 +5,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
-__all__ = ["LOAD", "built", "loaded"]
+__all__ = ["LOAD", "built", "loaded", "run"]
 
 LOAD = "STALK_E2E_LOAD"
 """Environment variable with the command that brings a local image into a cluster, such as `kind load docker-image`."""
@@ -16,17 +16,18 @@ def built(name: str, dockerfile: Path, context: Path) -> None:
     environment = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
     if subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode:
         environment["DOCKER_BUILDKIT"] = "0"
-    _run(["docker", "build", "--file", str(dockerfile), "--tag", name, str(context)], **environment)
+    run(["docker", "build", "--file", str(dockerfile), "--tag", name, str(context)], **environment)
 
 
 def loaded(name: str) -> None:
     """Bring an image into the cluster with the command that `LOAD` names."""
     command = os.environ.get(LOAD)
     assert command, f"{LOAD} does not say how {name} gets into the cluster; for kind: kind load docker-image"
-    _run([*shlex.split(command), name])
+    run([*shlex.split(command), name])
 
 
-def _run(words: list[str], **environment: str) -> None:
+def run(words: list[str], **environment: str) -> None:
+    """Run a command with these variables beside the environment; what it printed is in the failure."""
     done = subprocess.run(
         words,
         env=os.environ | environment,

@@ -6,7 +6,6 @@ official images are used as they are: `rabbitmq-server` itself is a shell script
 
 import json
 import os
-import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from charting.objects import of_kind
 from charting.rendering import merged
 from charting.rendering import render as rendered
 from e2e.harness import QUICK, Release, of_this_cluster, until
-from e2e.images import LOAD
+from e2e.images import LOAD, loaded, run
 from e2e.programs import source_of
 
 pytestmark = pytest.mark.timeout(900)
@@ -49,8 +48,7 @@ assert found and not shells(), found
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """Give repository and tag of the chart's image without shells, in the cluster."""
-    load = os.environ.get(LOAD)
-    if not load:
+    if not os.environ.get(LOAD):
         pytest.skip(f"NOT TESTED that no shell is needed: {LOAD} does not say how a local image gets into the cluster")
     if not shutil.which("docker") or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
         pytest.skip("NOT TESTED that no shell is needed: there is no Docker here that could build an image without one")
@@ -64,17 +62,10 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]
     (folder / "Dockerfile").write_text(f"FROM {base}\nUSER 0\nRUN {words}\nUSER 10001:10001\n")
     try:
         run(["docker", "build", "--tag", f"{repository}:{tag}", str(folder)], DOCKER_BUILDKIT="0")
-        run([*shlex.split(load), f"{repository}:{tag}"])
+        loaded(f"{repository}:{tag}")
         yield repository, tag
     finally:
         subprocess.run(["docker", "image", "rm", "--force", f"{repository}:{tag}"], capture_output=True, check=False)
-
-
-def run(words: list[str], **environment: str) -> None:
-    done = subprocess.run(
-        words, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    assert done.returncode == 0, f"{words}\n{done.stdout}"
 
 
 @pytest.fixture(scope="module")

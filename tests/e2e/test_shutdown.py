@@ -7,6 +7,7 @@ import httpx
 import pytest
 from kubernetes import client
 
+from e2e.chaos.faults import gone
 from e2e.harness import Release, submit, until, wait_for_all
 from integration.harness import eventually
 
@@ -74,11 +75,11 @@ def test_a_deleted_pod_finishes_its_task(release: Release, api: httpx.Client) ->
     release.kubectl("delete", "pod", pod, "--wait=false")
     seen = set()
 
-    def gone() -> bool:
+    def watched() -> bool:
         seen.add(state(api, task)["status"])
-        return pod not in release.pod_names()
+        return gone(release, pod)
 
-    until(gone)
+    until(watched)
     assert seen <= {"PROGRESS", "SUCCESS"}
     assert state(api, task)["status"] == "SUCCESS"
 
@@ -107,7 +108,3 @@ def running(release: Release, before: set[str]) -> set[str]:
         for pod in release.pods("worker")
         if any(each.state.running for each in pod.status.container_statuses or [])
     } - before
-
-
-def gone(release: Release, pod: str) -> bool:
-    return pod not in release.pod_names()

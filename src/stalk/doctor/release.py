@@ -8,7 +8,7 @@ from stalk.doctor.checks import check, hpa, keda, network, pods, settings
 from stalk.doctor.cluster import Cluster, name_of
 from stalk.doctor.facts import Facts
 from stalk.doctor.findings import Finding, Unchecked
-from stalk.doctor.gather import Late, start
+from stalk.doctor.gather import start
 from stalk.doctor.inside import LIMIT_SECONDS, Asked, gather, seen
 from stalk.doctor.report import Report
 from stalk.doctor.sources.kubernetes import Kubernetes
@@ -16,8 +16,6 @@ from stalk.doctor.target import Target
 
 __all__ = ["examine_both", "findings", "kubernetes_says", "names", "seen_in"]
 
-OBJECTS_SECONDS = 8.0
-"""For all objects of a release; what is left of the 15 is for the servers. An answer late is better than none."""
 LINK_OF: dict[str, Link] = {"autoscalers": "HPA", "ConfigMaps": "queue", "Services": "API", "ScaledObjects": "scaler"}
 
 
@@ -31,11 +29,9 @@ def kubernetes_says(kubernetes: Kubernetes, release: str | None, began: float) -
 
     Raises:
         NoCluster: there is no such release, or the cluster cannot be asked.
+        Late: it took too long.
     """
-    try:
-        cluster = kubernetes.cluster(release, began + OBJECTS_SECONDS)
-    except Late:
-        raise Late(f"Kubernetes did not answer within {OBJECTS_SECONDS:g} s; try: kubectl get pods") from None
+    cluster = kubernetes.cluster(release, began)
     unchecked = [
         Unchecked((LINK_OF.get(what, "pods"),), what, why, f"kubectl auth can-i list {what.lower()}")
         for what, why in kubernetes.refused.items()

@@ -23,8 +23,6 @@ from stalk.status.table import COLUMNS, row, text
 
 __all__ = ["Options", "status"]
 
-OBJECTS_SECONDS = 8.0
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -68,8 +66,9 @@ class _Looks:
 
         Raises:
             NoCluster: it cannot be asked for.
+            Late: the API server took too long.
         """
-        cluster = self._kubernetes.cluster(self._release, time.monotonic() + OBJECTS_SECONDS)
+        cluster = self._kubernetes.cluster(self._release, time.monotonic())
         queues, problem = None, ""
         try:
             if self._target is None:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
+from kombu.transport.native_delayed_delivery import CELERY_DELAYED_DELIVERY_EXCHANGE as DELAYED
+
 from stalk.doctor.facts import Facts
 from stalk.doctor.findings import Finding
 
 __all__ = ["check"]
-
-DELAYED = "celery_delayed_delivery"
 
 
 def check(facts: Facts) -> Iterator[Finding]:

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
 from stalk.doctor.cluster import Cluster, Json, component, name_of
-from stalk.doctor.gather import Running, start
+from stalk.doctor.gather import Late, Running, start
 
 __all__ = ["SECONDS", "Connection", "Kubernetes", "NoCluster", "Response", "consumer_timeout"]
 
 SECONDS = 5.0
 """For one request."""
+OBJECTS_SECONDS = 8.0
+"""For all objects of a release; what is left of the 15 is for the servers. An answer late is better than none."""
 
 EVENTS = 500
 MOST_LOGS = 10
@@ -109,12 +111,23 @@ class Kubernetes:
         """Return the TriggerAuthentications of the namespace."""
         return self._or_none(lambda: self.items(f"{self._keda()}/triggerauthentications")) or []
 
-    def cluster(self, release: str | None, deadline: float) -> Cluster:
+    def cluster(self, release: str | None, began: float) -> Cluster:
         """Return everything of a release, read at once.
+
+        Args:
+            release: its name, where its namespace may have several.
+            began: when the look began, as `time.monotonic()`.
 
         Raises:
             NoCluster: there is none, there are several, or they cannot be read.
+            Late: the API server took too long.
         """
+        try:
+            return self._cluster(release, began + OBJECTS_SECONDS)
+        except Late:
+            raise Late(f"Kubernetes did not answer within {OBJECTS_SECONDS:g} s; try: kubectl get pods") from None
+
+    def _cluster(self, release: str | None, deadline: float) -> Cluster:
         space = f"/namespaces/{self.namespace}"
         selector = "app.kubernetes.io/part-of=stalk"
         if release:

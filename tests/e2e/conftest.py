@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
-import pykube
 import pytest
 from kubernetes import config
 
@@ -14,16 +13,21 @@ from e2e.timeline import Timeline
 REPORTS = Path(__file__).parents[2] / "reports" / "e2e"
 
 
+@pytest.fixture(scope="session")
+def kube_config() -> str:
+    """Give the file that names the cluster."""
+    return os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _cluster() -> None:
-    config.load_kube_config(os.environ.get("KUBECONFIG"))
+def _cluster(kube_config: str) -> None:
+    config.load_kube_config(kube_config)
 
 
 @pytest.fixture(scope="module")
-def namespace(random_namespace: pykube.Namespace, kube_config: str) -> Iterator[str]:
+def namespace(_cluster: None, kube_config: str) -> Iterator[str]:
     """Give a namespace of the module's own, which admits only restricted pods."""
-    name = str(random_namespace.name)
-    with lent(name, kube_config):
+    with lent("stalk-e2e", kube_config) as name:
         yield name
 
 

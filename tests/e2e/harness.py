@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import yaml
@@ -184,16 +185,29 @@ class Release:
 
 
 @contextmanager
-def lent(namespace: str, kubeconfig: str) -> Iterator[None]:
-    """Let a new namespace admit only restricted pods, and leave nothing in it that would keep it from going."""
+def lent(prefix: str, kubeconfig: str) -> Iterator[str]:
+    """Give a new namespace that admits only restricted pods, and take it away with everything in it.
+
+    Args:
+        prefix: what its name begins with.
+        kubeconfig: of the cluster.
+
+    Raises:
+        AssertionError: something in it does not go; which.
+    """
+    name = f"{prefix}-{uuid4().hex[:6]}"
     labels = {
         "pod-security.kubernetes.io/enforce": "restricted",
         "pod-security.kubernetes.io/enforce-version": "latest",
     }
-    client.CoreV1Api().patch_namespace(namespace, {"metadata": {"labels": labels}})
-    yield
+    client.CoreV1Api().create_namespace(client.V1Namespace(metadata=client.V1ObjectMeta(name=name, labels=labels)))
+    yield name
+    inside = Release("stalk", name, kubeconfig)
     # KEDA must still be there to let go of its objects, so they go before the namespace does.
-    Release("stalk", namespace, kubeconfig).kubectl("delete", "scaledobjects", "--all", "--wait")
+    inside.kubectl("delete", "scaledobjects", "--all", "--wait", "--timeout=300s")
+    client.CoreV1Api().delete_namespace(name)
+    # The namespace itself stays while any API of the cluster is away, such as KEDA's metrics in another test.
+    inside.kubectl("wait", "--for=delete", "pods", "--all", "--timeout=300s")
 
 
 def submit(http: httpx.Client, word: str = "word") -> str:

@@ -2,8 +2,6 @@
 
 import datetime
 import json
-import os
-import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -17,19 +15,10 @@ from e2e.harness import Release, lent, of_this_cluster
 
 
 @pytest.fixture(scope="session")
-def kube_config(pytestconfig: pytest.Config) -> str:
-    """Give pytest-helm-charts' setting to a whole run; its own fixture ends with a module."""
-    return str(pytestconfig.getoption("kubeconfig") or os.environ["KUBECONFIG"])
-
-
-@pytest.fixture(scope="session")
 def namespace(_cluster: None, kube_config: str) -> Iterator[str]:
     """Give one namespace to all scenarios; it takes a minute to have a broker."""
-    name = f"stalk-chaos-{uuid.uuid4().hex[:6]}"
-    client.CoreV1Api().create_namespace(client.V1Namespace(metadata=client.V1ObjectMeta(name=name)))
-    with lent(name, kube_config):
+    with lent("stalk-chaos", kube_config) as name:
         yield name
-    client.CoreV1Api().delete_namespace(name)
 
 
 @pytest.fixture(scope="session")

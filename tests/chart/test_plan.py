@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from charting.objects import of_kind
-from charting.rendering import Object, defaults, merged, render
+from charting.objects import find, of_kind
+from charting.rendering import RELEASE, Object, defaults, merged, render
 from stalk.plan.candidates import BEHAVIORS, Axes, candidates
 from stalk.plan.pools import Pool, Site, named
 from stalk.plan.values import lines
@@ -16,9 +16,11 @@ from stalk.plan.values import lines
 SCALE = Path(__file__).parents[2] / "docs" / "scale.md"
 
 
+KEDA = {"workerDefaults": {"autoscaling": {"mode": "keda"}}}
+
+
 def scaled_object(values: dict[str, Any]) -> Object:
-    keda = {"workerDefaults": {"autoscaling": {"mode": "keda"}}}
-    (found,) = of_kind(render(merged(keda, values)), "ScaledObject")
+    (found,) = of_kind(render(merged(KEDA, values)), "ScaledObject")
     spec: Object = found["spec"]
     return spec
 
@@ -37,6 +39,8 @@ def test_defaults_are_the_charts() -> None:
         {},
         {"longestTaskSeconds": 60},
         {"longestTaskSeconds": 60, "terminationGracePeriodSeconds": 100},
+        {"longestTaskSeconds": 60, "interruptible": True},
+        {"longestTaskSeconds": 5, "interruptible": True, "softShutdownSeconds": 100},
         {"autoscaling": {"cooldownPeriod": 700}, "concurrency": 3},
         {"concurrency": 4, "autoscaling": {"tasksPerSlot": 3, "min": 2}},
     ],
@@ -48,6 +52,10 @@ def test_what_follows_from_the_values_follows_as_in_the_chart(values: dict[str, 
     assert spec["pollingInterval"] == pool.polling
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (pool.least, pool.most)
     assert spec["triggers"][0]["metadata"]["value"] == str(pool.target)
+    worker = find(
+        render(merged(KEDA, {"workers": {"default": values}})), "Deployment", f"{RELEASE}-stalk-worker-default"
+    )
+    assert worker["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == pool.grace_seconds
 
 
 # The first is the pool itself; the rest has each setting in every value that is tried.

@@ -273,6 +273,12 @@ def test_pools_of_a_values_file(tmp_path: Path) -> None:
     assert (fixed.mode, fixed.replicas) == ("none", 3)
 
 
+def test_an_interruptible_pool(tmp_path: Path) -> None:
+    pools, _ = read(written(tmp_path, "workers: {spot: {queues: [a], interruptible: true, softShutdownSeconds: 90}}"))
+    assert (pools["spot"].grace_seconds, pools["spot"].cooldown_seconds) == (100, 660)
+    assert "workers.spot.interruptible is set: tasks that a pod gives back as it goes" in pools["spot"].notes[0]
+
+
 def test_values_that_say_nothing_of_pools(tmp_path: Path) -> None:
     pools, site = read(written(tmp_path, "rabbitmq: {enabled: false}"))
     assert pools == {"default": Pool()}
@@ -290,6 +296,7 @@ def test_values_that_say_nothing_of_pools(tmp_path: Path) -> None:
         ("workers: {a: {queues: [a], autoscaling: {mode: hpa}}}", "workers.a.autoscaling.mode: hpa follows CPU"),
         ("workers: {a: {queues: [a], autoscaling: {mode: on}}}", "workers.a.autoscaling.mode: True is not"),
         ("workers: {a: {queues: [a], autoscaling: {behavior: {up: {}}}}}", "autoscaling.behavior: has no key up"),
+        ("workers: {a: {queues: [a], interruptible: 1}}", "workers.a.interruptible: 1 is not true or false"),
         ("workers: {a: {queues: [a], enabled: false}}", "no pool is enabled"),
         ("workers: {a: [", "is no YAML"),
         ("- 1", "is not a map"),

@@ -1,6 +1,6 @@
 """Pools of workers as the chart's values describe them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,9 @@ class Pool:
     longest_task: float = 600
     """Seconds; grace period and cooldown follow, as in the chart."""
     grace: float | None = None
+    interruptible: bool = False
+    soft_shutdown: float = 15
+    """Seconds that an interruptible pool's running tasks may still take."""
     mode: Mode = "keda"
     least: int = 0
     most: int = 10
@@ -47,12 +50,14 @@ class Pool:
     @property
     def grace_seconds(self) -> float:
         """From SIGTERM to SIGKILL."""
-        return self.longest_task + 30 if self.grace is None else self.grace
+        if self.grace is not None:
+            return self.grace
+        return self.soft_shutdown + 10 if self.interruptible else self.longest_task + 30
 
     @property
     def cooldown_seconds(self) -> float:
         """Without work until zero."""
-        return self.grace_seconds + 30 if self.cooldown is None else self.cooldown
+        return max(self.grace_seconds + 30, self.longest_task + 60) if self.cooldown is None else self.cooldown
 
 
 @dataclass(frozen=True)
@@ -86,12 +91,17 @@ def named(name: str, mapping: Mapping[str, Any], where: str) -> Pool:
     queues = mapping.get("queues") or []
     if not isinstance(queues, list) or not queues:
         raise PlanProblem(f"{where}.queues: names no queue")
+    interruptible = mapping.get("interruptible") or False
+    if not isinstance(interruptible, bool):
+        raise PlanProblem(f"{where}.interruptible: {interruptible!r} is not true or false")
     pool = Pool(
         name=name,
         queues=tuple(map(str, queues)),
         concurrency=_whole(mapping, "concurrency", where, base.concurrency, least=1),
         longest_task=_whole(mapping, "longestTaskSeconds", where, int(base.longest_task), least=1),
         grace=_whole(mapping, "terminationGracePeriodSeconds", where, None, least=1),
+        interruptible=interruptible,
+        soft_shutdown=_whole(mapping, "softShutdownSeconds", where, int(base.soft_shutdown), least=1),
         mode="none" if mode == "none" else "keda",
         least=_whole(scaling, "min", at, base.least),
         most=_whole(scaling, "max", at, base.most, least=1),
@@ -100,7 +110,7 @@ def named(name: str, mapping: Mapping[str, Any], where: str) -> Pool:
         polling=_whole(scaling, "pollingInterval", at, int(base.polling), least=1),
         cooldown=_whole(scaling, "cooldownPeriod", at, None),
         behavior=_map(scaling.get("behavior"), f"{at}.behavior"),
-        notes=tuple(f"{at}.{key} is set and not simulated" for key in _NOT_SIMULATED if scaling.get(key)),
+        notes=tuple(_not_simulated(interruptible, scaling, where)),
     )
     behavior(pool.behavior, f"{at}.behavior")
     if pool.least > pool.most:
@@ -108,7 +118,12 @@ def named(name: str, mapping: Mapping[str, Any], where: str) -> Pool:
     return pool
 
 
-_NOT_SIMULATED = ("cpuTrigger", "extraTriggers", "paused", "initialCooldownPeriod")
+def _not_simulated(interruptible: bool, scaling: Mapping[str, Any], where: str) -> Iterator[str]:
+    if interruptible:
+        yield f"{where}.interruptible is set: tasks that a pod gives back as it goes are not simulated"
+    for key in ("cpuTrigger", "extraTriggers", "paused", "initialCooldownPeriod"):
+        if scaling.get(key):
+            yield f"{where}.autoscaling.{key} is set and not simulated"
 
 
 def read(path: Path) -> tuple[dict[str, Pool], Site]:

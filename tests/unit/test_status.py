@@ -4,13 +4,17 @@ import copy
 import json
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kube.release import ServedRelease
 from stalk.doctor.cluster import Cluster
+from stalk.doctor.sources.kubernetes import Kubernetes
+from stalk.doctor.sources.service_account import ServiceAccount
 from stalk.status.plot import draw
 from stalk.status.snapshot import Snapshot, look
 from stalk.status.table import text
@@ -94,3 +98,18 @@ def test_no_cluster_is_a_line(tmp_path: Path, command: str) -> None:
     assert done.returncode == {"doctor": 2, "status": 1}[command]
     assert done.stderr.startswith(f"stalk {command}: no kubeconfig that can be used: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_look_reads_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `--watch` it is a look every two seconds of everybody who watches."""
+    served = ServedRelease(tmp_path)
+    served.forbidden = {"pods", "replicasets", "networkpolicies", "configmaps", "log"}
+    with served.in_this_process(monkeypatch):
+        kubernetes = Kubernetes(ServiceAccount(served.namespace))
+        read = kubernetes.scaling(None, time.monotonic())
+    assert len(served.requests) == 5
+    assert not kubernetes.refused
+    whole = Cluster(now=NOW, **RELEASE)
+    assert [(pool.name, pool.queues, pool.maximum) for pool in look(read, None, 0).pools] == [
+        (pool.name, pool.queues, pool.maximum) for pool in look(whole, None, 0).pools
+    ]

@@ -68,7 +68,7 @@ class _Looks:
             NoCluster: it cannot be asked for.
             Late: the API server took too long.
         """
-        cluster = self._kubernetes.cluster(self._release, time.monotonic())
+        cluster = self._kubernetes.scaling(self._release, time.monotonic())
         queues, problem = None, ""
         try:
             if self._target is None:

@@ -3,7 +3,8 @@
 import base64
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
@@ -27,6 +28,20 @@ def consumer_timeout(conf: str) -> float | None:
     """Return the consumer_timeout of a rabbitmq.conf in seconds: of several lines the last, as RabbitMQ takes it."""
     found = re.findall(r"^[ \t]*consumer_timeout[ \t]*=[ \t]*(\d+)", conf, re.MULTILINE)
     return int(found[-1]) / 1000 if found else None
+
+
+@contextmanager
+def _in_time(began: float) -> Iterator[float]:
+    """Yield until when objects are waited for, and say who was late."""
+    try:
+        yield began + OBJECTS_SECONDS
+    except Late:
+        raise Late(f"Kubernetes did not answer within {OBJECTS_SECONDS:g} s; try: kubectl get pods") from None
+
+
+def _selector(release: str | None) -> str:
+    whole = "app.kubernetes.io/part-of=stalk"
+    return f"{whole},app.kubernetes.io/instance={release}" if release else whole
 
 
 class NoCluster(Exception):
@@ -122,29 +137,42 @@ class Kubernetes:
             NoCluster: there is none, there are several, or they cannot be read.
             Late: the API server took too long.
         """
-        try:
-            return self._cluster(release, began + OBJECTS_SECONDS)
-        except Late:
-            raise Late(f"Kubernetes did not answer within {OBJECTS_SECONDS:g} s; try: kubectl get pods") from None
-
-    def _cluster(self, release: str | None, deadline: float) -> Cluster:
-        space = f"/namespaces/{self.namespace}"
-        selector = "app.kubernetes.io/part-of=stalk"
-        if release:
-            selector += f",app.kubernetes.io/instance={release}"
-        core, apps = f"/api/v1{space}", f"/apis/apps/v1{space}"
-        asked: dict[str, Running[Any]] = {
-            "deployments": start(lambda: self.items(f"{apps}/deployments", labelSelector=selector)),
-            "pods": start(lambda: self.items(f"{core}/pods", labelSelector=selector)),
-            "replica_sets": self._wanted("ReplicaSets", f"{apps}/replicasets", labelSelector=selector),
-            "services": self._wanted("Services", f"{core}/services"),
-            "events": self._wanted("events", f"{core}/events", limit=EVENTS),
-            "autoscalers": self._wanted("autoscalers", f"/apis/autoscaling/v2{space}/horizontalpodautoscalers"),
+        space, selector = f"/namespaces/{self.namespace}", _selector(release)
+        others: dict[str, Running[Any]] = {
+            "pods": start(lambda: self.items(f"/api/v1{space}/pods", labelSelector=selector)),
+            "replica_sets": self._wanted("ReplicaSets", f"/apis/apps/v1{space}/replicasets", labelSelector=selector),
             "policies": self._wanted("NetworkPolicies", f"/apis/networking.k8s.io/v1{space}/networkpolicies"),
-            "scaled_objects": start(self._scaled_objects),
             "operators": start(self._operators),
             "keda_fields": start(self._keda_fields),
         }
+        with _in_time(began) as deadline:
+            cluster = self._found(self._scaling(release) | others, deadline)
+            broker = start(self._consumer_timeout, cluster)
+            cluster.last_lines = self._last_lines(cluster, deadline)
+            cluster.consumer_timeout = broker.result(deadline)
+        return cluster
+
+    def scaling(self, release: str | None, began: float) -> Cluster:
+        """Return what of a release tells how it is scaled and how to reach its servers, for a look every few seconds.
+
+        Arguments and errors are those of `cluster`.
+        """
+        with _in_time(began) as deadline:
+            return self._found(self._scaling(release), deadline)
+
+    def _scaling(self, release: str | None) -> dict[str, Running[Any]]:
+        space = f"/namespaces/{self.namespace}"
+        deployments = f"/apis/apps/v1{space}/deployments"
+        return {
+            "deployments": start(lambda: self.items(deployments, labelSelector=_selector(release))),
+            "services": self._wanted("Services", f"/api/v1{space}/services"),
+            "events": self._wanted("events", f"/api/v1{space}/events", limit=EVENTS),
+            "autoscalers": self._wanted("autoscalers", f"/apis/autoscaling/v2{space}/horizontalpodautoscalers"),
+            "scaled_objects": start(self._scaled_objects),
+        }
+
+    def _found(self, asked: Mapping[str, Running[Any]], deadline: float) -> Cluster:
+        """Return the objects asked for, those of other releases left out."""
         found: dict[str, Any] = {name: each.result(deadline) for name, each in asked.items()}
         releases = {str(each["metadata"]["labels"].get("app.kubernetes.io/instance")) for each in found["deployments"]}
         if not releases:
@@ -158,9 +186,6 @@ class Kubernetes:
                 each for each in cluster.scaled_objects if each["spec"]["scaleTargetRef"]["name"] in own
             ]
         cluster.autoscalers = [each for each in cluster.autoscalers if each["spec"]["scaleTargetRef"]["name"] in own]
-        broker = start(self._consumer_timeout, cluster)
-        cluster.last_lines = self._last_lines(cluster, deadline)
-        cluster.consumer_timeout = broker.result(deadline)
         return cluster
 
     def _keda(self) -> str:

@@ -54,8 +54,13 @@ class Endpoints:
 
     def address(self, number: int) -> str | None:
         """Return where to send request `number`, or None when no pod is ready."""
-        addresses = sorted(self._addresses.values())
-        return addresses[number % len(addresses)] if addresses else None
+        return self.choice(number)[1]
+
+    def choice(self, number: int) -> tuple[str, str | None]:
+        """Return the pod that request `number` goes to, and its address; None when no pod is ready."""
+        chosen = sorted((address, name) for name, address in self._addresses.copy().items())
+        address, name = chosen[number % len(chosen)] if chosen else (None, "")
+        return name, address
 
     def drop(self, address: str) -> None:
         """Open another port-forward to a pod whose own has ended."""

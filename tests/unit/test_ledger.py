@@ -75,6 +75,30 @@ def test_second_execution_is_right_only_after_a_kill_between_end_and_acknowledge
         assert problem.startswith("executed 2 times, though nobody killed the first run: a")
 
 
+def test_kill_excuses_nothing_that_had_ended_before() -> None:
+    for at in (4.9, 2):  # the broker may not know yet of an end 2.9 s ago
+        assert judge({"a": TWICE}, Killed({("pod-a", None): at})).problems == []
+    for where in (("pod-a", None), ("pod-a", 7)):
+        [problem] = judge({"a": TWICE}, Killed({where: 5.1})).problems
+        assert problem.startswith("executed 2 times, though nobody killed the first run: a")
+
+
+def test_kill_excuses_a_run_that_goes_on_for_a_while() -> None:
+    assert judge({"a": TWICE}, Killed({("pod-a", None): 1.5})).problems == []
+
+
+def test_second_retry_of_a_task_that_asks_once_is_a_second_run() -> None:
+    runs = [
+        *(record(START), record(RETRY, at=2)),
+        *(record(START, "r2", "pod-b", at=3), record(RETRY, "r2", "pod-b", at=4)),
+        *(record(START, "r3", "pod-b", at=5), record(END, "r3", "pod-b", at=6)),
+    ]
+    assert judge({"a": runs}, Killed({("pod-a", None): 2.5})).problems == []
+    for killed in (Killed(), Killed({("pod-b", None): 4.5})):
+        [problem] = judge({"a": runs}, killed).problems
+        assert problem.startswith("asked 2 times for its one retry, though nobody killed it: a")
+
+
 def test_retry_is_neither_an_execution_nor_an_interruption() -> None:
     retried = [record(START), record(RETRY, at=2), record(START, "r2", at=3), record(END, "r2", at=4)]
     found = judge({"a": retried}, Killed())
@@ -90,7 +114,14 @@ def test_dead_letter_is_expected_never_to_run_to_its_end() -> None:
 OK = Answer(5, 202, "id")
 REFUSED = Answer(50, 503, retry_after=True, text="broker unavailable")
 BARE = Answer(50, 503, text="upstream")
-SILENT = Answer(50, 0, text="no endpoint is ready")
+SLOW = Answer(50, 503, retry_after=True, seconds=8.5)
+SILENT = Answer(50, 0, text="no endpoint is ready", silence="no endpoint")
+CUT_OFF = Answer(50, 0, text="RemoteProtocolError", silence="cut")
+HUNG = Answer(50, 0, text="ReadTimeout", seconds=15, silence="timeout")
+NO_ID = Answer(50, 202, text="{}")
+READ = Answer(50, 200, reads=True)
+READ_REFUSED = Answer(50, 503, retry_after=True, reads=True)
+UNKNOWN = Answer(50, 404, text="no task", reads=True)
 BROKEN = Answer(50, 500, text="oops")
 ON = [Window(45, 60)]
 
@@ -106,7 +137,16 @@ ON = [Window(45, 60)]
         (REFUSED, [Window(60, 90)], True, False, ""),  # asked before, answered after
         (BARE, ON, True, False, "1 times 503 without Retry-After"),
         (SILENT, ON, True, True, ""),
-        (SILENT, ON, True, False, "1 times no answer: no endpoint"),
+        (SLOW, ON, True, False, "1 times 503 only after more than 8 s"),
+        (SILENT, ON, True, False, "1 times no answer (no endpoint): no endpoint"),
+        (SILENT, [Window(10, 20)], True, True, "1 times no answer (no endpoint) when nothing was wrong"),
+        (CUT_OFF, ON, True, True, ""),
+        (HUNG, ON, True, True, "1 times no answer (timeout): ReadTimeout"),
+        (NO_ID, ON, True, True, "1 times 202 without an id: {}"),
+        (READ, [], False, False, ""),
+        (READ_REFUSED, ON, True, False, ""),
+        (READ_REFUSED, ON, False, True, "1 times 503 to a reader: "),
+        (UNKNOWN, ON, True, True, "1 times 404 to a reader: no task"),
         (BROKEN, ON, True, True, "1 times 500: oops"),
     ],
 )
@@ -116,3 +156,9 @@ def test_answers(answer: Answer, windows: list[Window], refuses: bool, silent: b
         assert [problem[: len(wrong)] for problem in problems] == [wrong]
     else:
         assert problems == []
+
+
+def test_request_may_hang_only_where_a_fault_lets_it() -> None:
+    assert judge_answers([HUNG], ON, refuses=False, silent=True, hangs=True) == []
+    [problem] = judge_answers([HUNG], [Window(10, 20)], refuses=False, silent=True, hangs=True)
+    assert problem.startswith("1 times no answer (timeout) when nothing was wrong")

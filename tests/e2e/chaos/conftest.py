@@ -2,16 +2,24 @@
 
 import datetime
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from kubernetes import client
 
 from charting.rendering import CHART
 from e2e.chaos.node import nodes_of
-from e2e.chaos.report import FILE, Report, differing
+from e2e.chaos.report import SUITE, Report, differing, file_of
 from e2e.chaos.scenario import BASE, Chaos
 from e2e.harness import Release, lent, of_this_cluster
+
+LEFT_OUT = pytest.StashKey[bool]()
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == SUITE:
+            item.config.stash[LEFT_OUT] = True
 
 
 @pytest.fixture(scope="session")
@@ -27,9 +35,11 @@ def release(namespace: str, kube_config: str) -> Release:
 
 
 @pytest.fixture(scope="session")
-def chaos(release: Release) -> Iterator[Chaos]:
+def chaos(release: Release, request: pytest.FixtureRequest) -> Iterator[Chaos]:
+    running, config = [item.path for item in request.session.items], request.config
+    file = file_of(running, config.stash.get(LEFT_OUT, False), config.args)
     with nodes_of(release) as nodes:
-        yield Chaos(release, Report(FILE, facts(release)), nodes)
+        yield Chaos(release, Report(file, facts(release)), nodes)
 
 
 def facts(release: Release) -> list[str]:

@@ -12,33 +12,57 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from e2e.balanced import Endpoints
-from e2e.chaos.judge import Answer
+from e2e.chaos.judge import Answer, Silence
 from e2e.harness import Release
 from integration.harness import Background
 
-__all__ = ["SteadyLoad"]
+__all__ = ["SteadyLoad", "answer_of", "silence_of"]
 
 MIX: tuple[float, ...] = (0.2, 1, 0.3, 3, 0.5, 0.2)
 """Seconds of the tasks, one after another: 0.9 on average."""
 INTERVAL = 1 / 3
 MOST = 3000
+READ_EVERY = 3
+"""Of the steady load's tasks, one is asked for: one a second."""
 CLIENT_SECONDS = 15.0
+
+
+def silence_of(error: httpx.HTTPError) -> Silence:
+    """Return what a request without an answer died of."""
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return "not connected"
+    return "timeout" if isinstance(error, httpx.TimeoutException) else "cut"
+
+
+def answer_of(said: httpx.Response, at: float, seconds: float, reads: bool) -> Answer:
+    """Return what an answer means; a 202 that names no id accepts nothing that could be counted."""
+    accepted = said.status_code == 202 and not reads
+    try:
+        task_id = str(said.json()["id"]) if accepted else ""
+    except (ValueError, KeyError, TypeError):
+        task_id = ""
+    retry_after = "Retry-After" in said.headers
+    return Answer(at, said.status_code, task_id, retry_after, said.text, seconds, reads=reads)
 
 
 class SteadyLoad(Background):
     """Submits a task every `INTERVAL` seconds, at most `MOST`, or only what it is told. Notes every answer.
 
-    A request that hangs does not hold up the next one: each has a thread of its own, 24 at most.
+    Beside that it reads the newest task once a second. A request that hangs does not hold up the next one: each has a
+    thread of its own, 32 at most.
     """
 
     def __init__(self, release: Release, steady: bool = True) -> None:
         self.steady = steady
+        self._release = release
         self._endpoints = Endpoints(release)
         super().__init__(self._follow, self._tick)
         self.answers: list[Answer] = []
+        """To submissions."""
+        self.reads: list[Answer] = []
         self._mix = cycle(MIX)
         self._http = httpx.Client(timeout=CLIENT_SECONDS, limits=httpx.Limits(max_keepalive_connections=0))
-        self._pool = ThreadPoolExecutor(24)
+        self._pool = ThreadPoolExecutor(32)
         self._stopped = threading.Event()
         self._outstanding: list[Future[Answer]] = []
 
@@ -56,24 +80,49 @@ class SteadyLoad(Background):
             order: what the ledger task is to do.
         """
         body = {"word": "chaos", "countdown": countdown, "ledger": order}
-        answer = self._ask(self._http, number, body)
+        answer = self._ask(self._http, "POST", "/tasks", number, body)
         self.answers.append(answer)
         return answer
 
-    def _ask(self, http: httpx.Client, number: int, body: Mapping[str, object]) -> Answer:
+    def read(self, task_id: str, number: int = 0) -> Answer:
+        """Ask for a task, note the answer, and return it; its text is the body.
+
+        Args:
+            task_id: an accepted one.
+            number: chooses the pod.
+        """
+        answer = self._ask(self._http, "GET", f"/tasks/{task_id}", number)
+        self.reads.append(answer)
+        return answer
+
+    def _ask(
+        self, http: httpx.Client, method: str, path: str, number: int, body: Mapping[str, object] | None = None
+    ) -> Answer:
+        reads = method == "GET"
         started = time.monotonic()
-        address = self._endpoints.address(number)
+        pod, address = self._endpoints.choice(number)
         if address is None:
-            return Answer(started, 0, text="no endpoint is ready")
+            return Answer(started, 0, text="no endpoint is ready", silence="no endpoint", reads=reads)
         try:
-            said = http.post(f"http://{address}/tasks", json=body)
+            said = http.request(method, f"http://{address}{path}", json=body)
         except httpx.HTTPError as error:
-            if isinstance(error, httpx.ConnectError | httpx.RemoteProtocolError):
+            seconds = time.monotonic() - started
+            silence = silence_of(error)
+            if silence != "timeout":
                 self._endpoints.drop(address)
-            return Answer(started, 0, text=f"{error!r} after {time.monotonic() - started:.1f} s")
-        if said.status_code == 202:
-            return Answer(started, 202, said.json()["id"])
-        return Answer(started, said.status_code, retry_after="Retry-After" in said.headers, text=said.text)
+            elif self._gone(pod):
+                silence = "cut"  # a port-forward may hang when its pod goes
+            return Answer(started, 0, text=repr(error), seconds=seconds, silence=silence, reads=reads)
+        return answer_of(said, started, time.monotonic() - started, reads)
+
+    def _gone(self, pod: str) -> bool:
+        """Tell whether a pod is not there any more, or is told to stop."""
+        try:
+            return bool(self._release.pod(pod).metadata.deletion_timestamp)
+        except ApiException as error:
+            return error.status == 404
+        except HTTPError:
+            return False
 
     def _follow(self, end: threading.Event) -> None:
         while not end.wait(0.2):
@@ -90,11 +139,27 @@ class SteadyLoad(Background):
                 return
             if self.answers or self.ready():
                 self._outstanding.append(self._pool.submit(self.submit, number, seconds=next(self._mix)))
+            if number % READ_EVERY == 0 and (accepted := self.accepted()):
+                self._outstanding.append(self._pool.submit(self.read, accepted[-1], number))
 
     def stop(self) -> None:
         """Submit no more of the steady load, and return when all of it was answered."""
         self._stopped.set()
         wait(list(self._outstanding), 2 * CLIENT_SECONDS)
+
+    def problems(self) -> list[str]:
+        """Return what became of requests that noted no answer; call it after `stop`."""
+        found = list(self._outstanding)
+        waiting = sum(not future.done() for future in found)
+        errors = [repr(error) for future in found if future.done() and (error := future.exception())]
+        return [
+            *(
+                [f"{waiting} requests were not answered {2 * CLIENT_SECONDS:.0f} s after the load's end"]
+                if waiting
+                else []
+            ),
+            *(f"a request of the load broke: {error[:300]}" for error in sorted(set(errors))),
+        ]
 
     def submit_many(self, number: int, **order: Any) -> None:
         """Submit so many equal tasks quickly, over 8 connections that stay open."""
@@ -102,7 +167,7 @@ class SteadyLoad(Background):
         def some(share: int) -> None:
             with httpx.Client(timeout=CLIENT_SECONDS) as http:
                 for _ in range(share):
-                    self.answers.append(self._ask(http, share, {"word": "chaos", "ledger": order}))
+                    self.answers.append(self._ask(http, "POST", "/tasks", share, {"word": "chaos", "ledger": order}))
 
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(some, [number // 8 + (index < number % 8) for index in range(8)]))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from e2e.chaos.faults import delete_pod, memory_alarm, policy
+from e2e.chaos.faults import memory_alarm, policy
 from e2e.chaos.scenario import Chaos, Scenario
 from e2e.harness import until
 
@@ -22,7 +22,7 @@ def test_rabbitmq_pod_deleted(chaos: Chaos) -> None:
         for task_id in [scenario.submit(seconds=seconds) for seconds in (40, 5)]:
             scenario.running(task_id)
         with scenario.fault():
-            delete_pod(chaos.release, "stalk-rabbitmq-0")
+            scenario.delete("stalk-rabbitmq-0")
             until(lambda: refused(scenario))
 
 

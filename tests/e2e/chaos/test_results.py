@@ -2,7 +2,7 @@
 
 import pytest
 
-from e2e.chaos.faults import delete_pod, read_only
+from e2e.chaos.faults import read_only
 from e2e.chaos.scenario import Chaos
 from e2e.chaos.test_broker import PAUSE_SECONDS, refused
 from e2e.harness import until
@@ -15,7 +15,7 @@ def test_redis_pod_deleted(chaos: Chaos) -> None:
     with chaos.scenario("Redis pod deleted, its volume kept", refuses=True, silent=True) as scenario:
         scenario.running(scenario.submit(seconds=4))
         with scenario.fault():
-            delete_pod(chaos.release, "stalk-redis-0")
+            scenario.delete("stalk-redis-0")
 
 
 def test_redis_paused(chaos: Chaos) -> None:

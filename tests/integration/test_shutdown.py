@@ -2,23 +2,17 @@
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from celery import Celery
 
+from integration.counting import Counter
 from integration.harness import Service, end_tree, eventually
 from local import RabbitMQ
-from stalk.celery import configure
 from stalk.celery.keys import running_key
-from stalk.settings import ConnectionSettings
 
-APPS = Path(__file__).parent / "apps"
 HEARTBEAT = 3
 pytestmark = pytest.mark.timeout(180)
 
@@ -30,55 +24,6 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
     server.extra_config = [f"heartbeat = {HEARTBEAT}"]
     with server as running:
         yield running
-
-
-class Counter:
-    """The app in apps/counter.py, its workers and what its tasks have written."""
-
-    def __init__(self, service: Service) -> None:
-        self.service = service
-        self.file = service.folder / "runs"
-        self.file.touch()
-        service.settings |= {"PYTHONPATH": str(APPS)}
-        environment = service.environment()
-        settings = ConnectionSettings.model_validate(
-            {name.lower(): environment[name] for name in environment if name.startswith(("BROKER_", "REDIS_"))}
-        )
-        self.app = configure(Celery("client"), settings, queues=[service.queue])
-
-    def worker(self, name: str, *more: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-        """Start a worker with a run folder and a log of its own, and return when it consumes."""
-        folder = self.service.folder / name
-        words = ["celery", "-A", "counter:app", "worker", "-Q", self.service.queue, "-n", f"{name}@here", "-l", "INFO"]
-        process = self.service.start(
-            name, *words, "--without-mingle", *more, env={"STALK_RUN_DIR": str(folder)} | (env or {})
-        )
-        eventually(lambda: (folder / "ready").exists() or process.poll() is not None)
-        assert process.poll() is None, self.service.log(name)
-        return process
-
-    def send(self, seconds: float) -> str:
-        return str(self.app.send_task("count", (str(self.file), seconds), queue=self.service.queue).id)
-
-    def quick(self) -> str:
-        return str(self.app.send_task("quick", queue=self.service.queue).id)
-
-    def send_plainly(self, name: str, **options: Any) -> None:
-        """Send a task as a Celery app does that knows nothing of Stalk: a countdown then waits in the worker."""
-        plain = Celery("plain", broker=self.service.broker.amqp_url)
-        plain.send_task(name, exchange="stalk", exchange_type="topic", routing_key=self.service.queue, **options)
-
-    def state(self, task_id: str) -> Any:
-        return self.app.AsyncResult(task_id)
-
-    def wait_for(self, task_id: str, status: str = "SUCCESS", timeout: float = 60) -> None:
-        eventually(lambda: self.state(task_id).state == status, timeout)
-
-    def runs(self, what: str) -> int:
-        return sum(line.startswith(what) for line in self.file.read_text().splitlines())
-
-    def ready(self) -> int:
-        return self.service.ready_messages(self.service.queue)
 
 
 @pytest.fixture
@@ -130,6 +75,7 @@ def test_messages_not_begun_go_back_at_once(counter: Counter) -> None:
     assert counter.state(running).state == "STARTED"
     assert worker.wait(60) == 0
     assert (counter.runs("begin"), counter.runs("end")) == (1, 1)
+    assert "the broker is gone" not in counter.service.log("one"), "nothing was said that it does not understand"
 
 
 def test_what_waits_for_its_time_or_its_rate_goes_back_at_once(counter: Counter) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from celery.worker import state
 
-from stalk.celery import redelivery
 from stalk.celery.redelivery import Redeliveries
 from stalk.celery.running import Owner
 
@@ -69,10 +68,8 @@ class World:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    made = World()
-    monkeypatch.setattr("stalk.celery.redelivery.time.monotonic", lambda: made.now)
-    return made
+def world() -> World:
+    return World()
 
 
 @pytest.fixture
@@ -112,13 +109,22 @@ def test_a_task_that_runs_elsewhere_waits_until_it_does_not(world: World) -> Non
     assert world.started == [message]
 
 
-def test_without_redis_it_waits_for_a_while_and_then_runs(world: World) -> None:
+def test_without_redis_it_waits_until_redis_says_that_nobody_runs_it(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="stalk.celery.redelivery")
     world.owner = None
     message = Message()
     world.messages.takes(message)  # type: ignore[arg-type]
-    world.run(redelivery.WITHOUT_REDIS_SECONDS - 2)
+    world.run(3600)
     assert world.started == []
-    world.run(redelivery.WITHOUT_REDIS_SECONDS + 3)
+    assert caplog.text.count("Redis cannot tell") == 1, "not with every look"
+    world.owner = "other"
+    world.run(3700)
+    assert world.started == []
+    assert caplog.text.count("still runs on other") == 1
+    world.owner = ""
+    world.run(3703)
     assert world.started == [message]
 
 

@@ -98,7 +98,8 @@ def test_what_is_left_is_told_at_the_end(store: Store) -> None:
     told = Waits("redis://")
     told.start()
     started({DUE: NOW}, "mail", False, NOW)
-    told.stop()
+    told.end()
+    told.join(10)
     assert store.sums["0.05|mail"] == 1
 
 

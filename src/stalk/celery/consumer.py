@@ -1,18 +1,23 @@
 """Celery's consumer, kept from what would cost a task, a worker, or a second run of the same task."""
 
+import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
+from celery import signals
 from celery.backends.redis import RedisBackend
 from celery.exceptions import WorkerShutdown
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer as CeleryConsumer
 from kombu import Connection, Message
 
+from stalk.celery.give_back import give_back
 from stalk.celery.heartbeat import HeartbeatFiles
 from stalk.celery.redelivery import Redeliveries
 from stalk.celery.running import RunningTasks
-from stalk.celery.shutdown import drain
+from stalk.celery.shutdown import drain, leave_after
+from stalk.celery.state import COMMAND_SECONDS
 from stalk.celery.waits import Waits
 
 __all__ = ["Consumer"]
@@ -43,6 +48,9 @@ class Consumer(CeleryConsumer):
         self._running: RunningTasks | None = None
         self._redeliveries: Redeliveries | None = None
         self._waits: Waits | None = None
+        self._told: float | None = None
+        self._goodbye: threading.Timer | None = None
+        signals.worker_shutting_down.connect(self._on_told)
         if isinstance(self.app.backend, RedisBackend):
             self._running = RunningTasks(self.app.conf.result_backend, self.hostname)
             self._redeliveries = Redeliveries(self, self._running, self._begin)
@@ -64,16 +72,32 @@ class Consumer(CeleryConsumer):
             self.stopping = True
             self.files.ready.unlink(missing_ok=True)
             if self.hub is not None:  # type: ignore[attr-defined]
-                drain(self, self.app.conf.stalk_shutdown_seconds)
+                told = self._told or time.monotonic()  # nobody sends a signal who asks by remote control
+                seconds = self.app.conf.stalk_shutdown_seconds
+                self._goodbye = leave_after(told, seconds)
+                drain(self, told, seconds)
+                self._end_threads()
             raise
 
     def shutdown(self) -> None:
         """Close what is left."""
         super().shutdown()
-        if self._running is not None:
-            self._running.stop()
-        if self._waits is not None:
-            self._waits.stop()
+        deadline = time.monotonic() + 2 * COMMAND_SECONDS
+        for each in self._end_threads():
+            each.join(max(0.0, deadline - time.monotonic()))
+        if self._goodbye is not None:
+            self._goodbye.cancel()
+
+    def _end_threads(self) -> list[RunningTasks | Waits]:
+        """Let the threads that talk to Redis end, all at once, and return them."""
+        threads = [each for each in (self._running, self._waits) if each is not None]
+        for each in threads:
+            each.end()
+        return threads
+
+    def _on_told(self, **_: Any) -> None:
+        """Note when the signal came: the event loop may hear of it a second later."""
+        self._told = self._told or time.monotonic()
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], object]:
         """Return what is done with each delivery."""
@@ -82,7 +106,7 @@ class Consumer(CeleryConsumer):
 
         def on_task_received(message: Message) -> None:
             if self.stopping:
-                message.reject_log_error(log, self.connection_errors, requeue=True)  # type: ignore[attr-defined]
+                give_back(message, self.connection_errors)  # type: ignore[attr-defined]
             elif redeliveries is None or not redeliveries.takes(message):
                 take(message)
 
@@ -108,6 +132,13 @@ class Consumer(CeleryConsumer):
         """Say at once which tasks run here."""
         if self._running is not None:
             self._running.tell()
+
+    def send_heartbeats_once(self) -> None:
+        """Let no heartbeat event wait for the broker: Celery tries for ever, and the event loop stands still."""
+        heart: Any = self.heart  # type: ignore[attr-defined]
+        if heart is not None and heart.tref is not None:
+            self.timer.cancel(heart.tref)
+            heart.tref = self.timer.call_repeatedly(heart.interval, heart._send, ("worker-heartbeat", False))
 
     def give_back_running(self, ids: Iterable[str]) -> None:
         """Say that these tasks run here no more."""
@@ -138,6 +169,8 @@ class Consumer(CeleryConsumer):
     def on_ready(self) -> None:
         """Say that tasks are consumed; Celery calls this after every connect, when the broker has agreed to deliver."""
         super().on_ready()
+        self.tell_running()
+        self.send_heartbeats_once()
         self.consuming = True
         self.files.ready.touch()
 

@@ -1,6 +1,5 @@
 """Messages that RabbitMQ delivers a second time: the task may still run, here or elsewhere, over a lost connection."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -18,8 +17,6 @@ log = get_logger(__name__)
 FIRST_LOOK_SECONDS = 0.5
 """Time for a worker that has just lost its connection to say what runs there."""
 NEXT_LOOK_SECONDS = 2.0
-WITHOUT_REDIS_SECONDS = 30.0
-"""How long a message is held while nobody can be asked; then its task runs, for at least once is what counts."""
 
 
 class Redeliveries:
@@ -35,7 +32,8 @@ class Redeliveries:
         self._consumer = consumer
         self._running = running
         self._start = start
-        self._held: dict[Message, float] = {}
+        self._held: dict[Message, Owner] = {}
+        """Each message, with what was answered last."""
 
     def takes(self, message: Message) -> bool:
         """Tell whether the message came again and is dealt with here; otherwise it is like any other."""
@@ -48,7 +46,7 @@ class Redeliveries:
         if request is not None and request in state.active_requests:
             self._adopt(request, message)
         else:
-            self._held[message] = time.monotonic()
+            self._held[message] = ""
             self._look_later(FIRST_LOOK_SECONDS, message, task_id)
         return True
 
@@ -82,12 +80,15 @@ class Redeliveries:
     def _decide(self, message: Message, task_id: str, owner: Owner) -> None:
         if message not in self._held:
             return
-        held = time.monotonic() - self._held[message]
-        if owner is None and held < WITHOUT_REDIS_SECONDS:
+        said, self._held[message] = self._held[message], owner
+        if owner is None:
+            # Begun now, it would wait in its process all the same: Celery first asks Redis whether it has succeeded.
+            if said is not None:
+                log.info("Task %s may still run elsewhere, Redis cannot tell: its message waits here", task_id)
             self._look_later(NEXT_LOOK_SECONDS, message, task_id)
         # A name of our own is that of the process before this one in the same pod.
         elif owner and owner != self._consumer.hostname:
-            if held < NEXT_LOOK_SECONDS:
+            if said != owner:
                 log.info("Task %s still runs on %s: its message waits here", task_id, owner)
             self._look_later(NEXT_LOOK_SECONDS, message, task_id)
         else:

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable
 from celery.utils.log import get_logger
 from celery.worker import state
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
 
 from stalk.celery.keys import running_key
 from stalk.celery.state import COMMAND_SECONDS
@@ -24,11 +26,18 @@ log = get_logger(__name__)
 
 REFRESH_SECONDS = 4.0
 """Pause between two writes; a task that is shorter costs none most of the time."""
+RETRY_SECONDS = 1.0
+"""Pause after a write that failed."""
+SETTLED_SECONDS = REFRESH_SECONDS + 1
+"""How long Redis has to answer before a missing key means that nobody runs the task.
+
+While it was away no worker could say so again, and the keys expired: within this time each that is alive has.
+"""
 LEASE_SECONDS = 12
 """How long a task counts as running after its worker last said so: what the task of a worker that was killed waits."""
 
 Owner = str | None
-"""The worker that runs a task, an empty text for nobody, or None: Redis cannot be asked."""
+"""The worker that runs a task, an empty text for nobody, or None: Redis cannot be asked, or cannot know yet."""
 
 
 def running_ids() -> set[str]:
@@ -51,11 +60,16 @@ class RunningTasks:
 
     def __init__(self, url: str, worker: str, running: Callable[[], set[str]] = running_ids) -> None:
         self._client = Redis.from_url(
-            url, socket_timeout=COMMAND_SECONDS, socket_connect_timeout=COMMAND_SECONDS, decode_responses=True
+            url,
+            socket_timeout=COMMAND_SECONDS,
+            socket_connect_timeout=COMMAND_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=True,
         )
         self._worker = worker
         self._running = running
         self._told: set[str] = set()
+        self._answers_since: float | None = None
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="stalk-running", daemon=True)
 
@@ -63,11 +77,14 @@ class RunningTasks:
         """Begin; Redis need not be up."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Take all keys back, as far as Redis can be reached in time, and end."""
+    def end(self) -> None:
+        """Take all keys back, as far as Redis can be reached, and end; returns without waiting for it."""
         self._jobs.put(lambda: self._forget(self._told))
         self._jobs.put(None)
-        self._thread.join(2 * COMMAND_SECONDS)
+
+    def join(self, seconds: float) -> None:
+        """Wait for the end."""
+        self._thread.join(seconds)
 
     def tell(self) -> None:
         """Write at once what runs now; returns without waiting for it."""
@@ -92,33 +109,39 @@ class RunningTasks:
         done.wait(COMMAND_SECONDS)
 
     def _work(self) -> None:
-        next_refresh = time.monotonic() + REFRESH_SECONDS
+        next_refresh = time.monotonic()
         while True:
             try:
-                job = self._jobs.get(timeout=max(0.0, next_refresh - time.monotonic()))
+                wait = next_refresh - time.monotonic()
+                job = self._jobs.get(timeout=wait) if wait > 0 else self._refresh
             except queue.Empty:
                 job = self._refresh
-                next_refresh = time.monotonic() + REFRESH_SECONDS
             if job is None:
                 self._client.close()
                 return
+            if job == self._refresh:
+                next_refresh = time.monotonic() + REFRESH_SECONDS
             try:
                 job()
             except (RedisError, OSError) as error:
                 log.debug("cannot tell what runs here: %s", error)
+                self._answers_since = None
+                next_refresh = time.monotonic() + RETRY_SECONDS
             except Exception:
                 log.exception("cannot tell what runs here")
 
     def _refresh(self) -> None:
         running = self._running()
         gone, self._told = self._told - running, running
-        if running or gone:
-            pipeline = self._client.pipeline(transaction=False)
-            for task_id in running:
-                pipeline.set(running_key(task_id), self._worker, ex=LEASE_SECONDS)
-            for task_id in gone:
-                pipeline.delete(running_key(task_id))
-            pipeline.execute()
+        pipeline = self._client.pipeline(transaction=False)
+        for task_id in running:
+            pipeline.set(running_key(task_id), self._worker, ex=LEASE_SECONDS)
+        for task_id in gone:
+            pipeline.delete(running_key(task_id))
+        if not running and not gone:
+            pipeline.ping()  # who runs nothing is asked to run what others have lost, and must know of an outage
+        pipeline.execute()
+        self._answered()
 
     def _forget(self, ids: set[str]) -> None:
         if ids:
@@ -127,6 +150,26 @@ class RunningTasks:
 
     def _owner(self, task_id: str) -> Owner:
         try:
-            return str(self._client.get(running_key(task_id)) or "")
+            owner = self._client.get(running_key(task_id))
+            self._answered()
+            if owner:
+                return str(owner)
+            return "" if self._settled() else None
         except (RedisError, OSError):
+            self._answers_since = None
             return None
+
+    def _answered(self) -> None:
+        if self._answers_since is None:
+            self._answers_since = time.monotonic()
+
+    def _settled(self) -> bool:
+        """Tell whether every worker that is alive has had the time to say what runs there."""
+        if self._answers_since is None or time.monotonic() - self._answers_since < SETTLED_SECONDS:
+            return False
+        try:
+            # One that was quickly started anew may have lost all keys.
+            uptime: float = self._client.info("server").get("uptime_in_seconds", SETTLED_SECONDS)
+        except ResponseError:  # its user may not ask
+            return True
+        return uptime >= SETTLED_SECONDS

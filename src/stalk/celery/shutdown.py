@@ -11,17 +11,19 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
-from celery.exceptions import WorkerTerminate
+from celery.exceptions import WorkerShutdown, WorkerTerminate
 from celery.utils.log import get_logger
 from celery.utils.threads import bound_open_broker_sockets  # type: ignore[attr-defined]
 from celery.worker import state
 
+from stalk.celery.give_back import give_back
 from stalk.celery.heartbeat import INTERVAL
 from stalk.celery.state import GivenBack
 
-__all__ = ["drain"]
+__all__ = ["drain", "leave_after"]
 
 log = get_logger(__name__)
 
@@ -31,33 +33,65 @@ KILL_SECONDS = 2.0
 STORE_SECONDS = 2.0
 """How long Redis may take to note that tasks were given back; the messages go back in any case."""
 BROKER_SECONDS = 5.0
+GOODBYE_SECONDS = 8.0
+"""All of that, and Celery's own end, whatever hangs; the chart leaves 10 s between `SHUTDOWN_SECONDS` and SIGKILL."""
 
 
-def drain(consumer: Any, seconds: float | None) -> None:
+def drain(consumer: Any, told: float, seconds: float | None) -> None:
     """Stop consuming, and return when nothing runs in this worker.
 
     Args:
         consumer: `stalk.celery.consumer.Consumer`; its event loop may have a connection or not.
+        told: when it was told to stop, on the monotonic clock.
         seconds: how long running tasks may take; then they are given back. None: as long as they take.
 
     Raises:
         WorkerTerminate: a cold shutdown was asked for meanwhile (SIGQUIT).
     """
-    _Drain(consumer, seconds).run()
+    _Drain(consumer, told, seconds).run()
+
+
+def leave_after(told: float, seconds: float | None) -> threading.Timer | None:
+    """Start the timer that ends this process with exit code 0 when its goodbye takes too long.
+
+    Its tasks have been finished or given back by then, and SIGKILL, two seconds later, would look like a failure. A
+    message that could not be given back is the broker's again when the connection ends.
+
+    Args:
+        told: when it was told to stop, on the monotonic clock.
+        seconds: how long running tasks may take; None: for ever, and there is no timer.
+    """
+    if seconds is None:
+        return None
+    timer = threading.Timer(told + seconds + GOODBYE_SECONDS - time.monotonic(), _leave)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def _leave() -> None:
+    log.warning("Stopping: the broker or Redis does not let go; the process ends without them")
+    os._exit(0)
 
 
 class _Drain:
-    def __init__(self, consumer: Any, seconds: float | None) -> None:
+    def __init__(self, consumer: Any, told: float, seconds: float | None) -> None:
         self._consumer = consumer
         self._hub = consumer.hub
         self._pool = consumer.pool
+        self._errors = consumer.connection_errors + consumer.channel_errors
         self._seconds = seconds
-        self._deadline = float("inf") if seconds is None else time.monotonic() + seconds
+        self._deadline = float("inf") if seconds is None else told + seconds
         self._loop: Iterator[None] | None = None
         self._next_beat = 0.0
 
     def run(self) -> None:
-        self._stop_consuming()
+        if self._consumer.consuming and self._hub.readers:
+            self._stop_consuming()
+        else:
+            # Told while a connection was being lost or made: the loop does not know the pool's processes.
+            log.info("Stopping without a connection to the broker")
+            self._go_on_alone()
         self._give_back_waiting()
         if state.reserved_requests:
             log.info("Stopping: %d running tasks are finished first", len(state.reserved_requests))
@@ -65,21 +99,20 @@ class _Drain:
             self._give_back_running()
         # What was said to the broker last is still to be sent.
         self._turn_until(lambda: not self._hub._ready, time.monotonic() + 1)
-        if self._consumer.connection is not None:
-            bound_open_broker_sockets(self._consumer.connection, BROKER_SECONDS)
+        for connection in (self._consumer.connection, getattr(self._consumer.event_dispatcher, "connection", None)):
+            if connection is not None:
+                bound_open_broker_sockets(connection, BROKER_SECONDS)
 
     # Not taking more
 
     def _stop_consuming(self) -> None:
         """Cancel without waiting for the answer: what was under way is rejected as it comes, by the message handler."""
         tasks = self._consumer.task_consumer
-        if not self._consumer.consuming or tasks is None:
-            return
         try:
             for tag in tasks._active_tags.values():
                 tasks.channel.basic_cancel(tag, nowait=True)
             tasks._active_tags.clear()
-        except self._consumer.connection_errors as error:
+        except self._errors as error:
             self._lose_connection(error)
 
     def _give_back_waiting(self) -> None:
@@ -87,13 +120,18 @@ class _Drain:
         if self._consumer.controller.semaphore is not None:
             self._consumer.controller.semaphore.clear()
         for message in self._consumer.let_go_redelivered():
-            message.reject_log_error(log, self._consumer.connection_errors, requeue=True)
+            give_back(message, self._errors)
         waiting = [*self._scheduled(), *self._limited(), *self._unbegun()]
         for request in waiting:
+            request.on_reject = partial(self._give_back, request.message)
             request.reject(requeue=True)
             state.task_ready(request)
         if waiting:
             log.info("Stopping: %d tasks that had not begun go back to the queue", len(waiting))
+
+    def _give_back(self, message: Any, *_: Any) -> None:
+        """Stand in for a request's own way to reject."""
+        give_back(message, self._errors)
 
     def _scheduled(self) -> Iterator[Any]:
         """Yield what waits in this worker for its time."""
@@ -126,9 +164,6 @@ class _Drain:
 
     def _turn_until(self, done: Callable[[], bool], deadline: float) -> None:
         """Turn the worker's event loop until something is so, or the time is over."""
-        if not self._consumer.consuming and not self._hub.readers:
-            # The connection was lost before this: the loop knows the pool's processes no more.
-            self._consumer.controller.register_with_event_loop(self._hub)
         wake = None if deadline == float("inf") else self._hub.call_later(deadline - time.monotonic(), lambda: None)
         while not done() and time.monotonic() < deadline:
             if state.should_terminate not in (None, False):
@@ -138,9 +173,9 @@ class _Drain:
                 if self._loop is None:
                     self._loop = self._hub.create_loop()
                 next(self._loop)
-            except StopIteration:
-                self._loop = None
-            except self._consumer.connection_errors as error:
+            except (StopIteration, WorkerShutdown):
+                self._loop = None  # it ended by itself, or was told to stop again, by remote control
+            except self._errors as error:
                 self._lose_connection(error)
         if wake is not None:
             wake.cancel()
@@ -153,12 +188,20 @@ class _Drain:
     def _lose_connection(self, error: BaseException) -> None:
         """Go on without the broker: it has given the messages of the running tasks to others, who wait for us."""
         log.warning("Stopping: the broker is gone (%r); running tasks are finished all the same", error)
+        self._go_on_alone()
+
+    def _go_on_alone(self) -> None:
+        """Turn the event loop with nothing in it but the pool's processes."""
         consumer = self._consumer
         consumer.tell_running()
+        consumer.send_heartbeats_once()
         connection, consumer.connection = consumer.connection, None
         _collect(connection)
         self._loop = None
-        self._hub.reset()
+        try:
+            self._hub.reset()
+        except Exception:  # it calls what was to be called next: another connection's reader, say
+            log.debug("the event loop did not let go of the connection", exc_info=True)
         consumer.consuming = False
         consumer.controller.register_with_event_loop(self._hub)
 
@@ -206,10 +249,11 @@ class _Drain:
                 if request.store_errors:
                     request.task.backend.mark_as_retry(request.id, GivenBack(reason), request=request._context)
 
-        self._consumer.give_back_running(request.id for request in requests)
+        deadline = time.monotonic() + STORE_SECONDS
         thread = threading.Thread(target=store, name="stalk-given-back", daemon=True)
         thread.start()
-        thread.join(STORE_SECONDS)
+        self._consumer.give_back_running(request.id for request in requests)
+        thread.join(max(0.0, deadline - time.monotonic()))
         if thread.is_alive():
             log.warning("Stopping: Redis does not take the state of the tasks that were given back")
 

@@ -117,10 +117,13 @@ class Waits:
         """Begin; Redis need not be up."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Write what is left, as far as Redis can be reached in time, and end."""
+    def end(self) -> None:
+        """Write what is left, as far as Redis can be reached, and end; returns without waiting for it."""
         self._end.set()
-        self._thread.join(2 * COMMAND_SECONDS)
+
+    def join(self, seconds: float) -> None:
+        """Wait for the end."""
+        self._thread.join(seconds)
 
     def flush(self) -> None:
         """Write what was counted; keep it where Redis is away."""

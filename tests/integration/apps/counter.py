@@ -3,8 +3,10 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from celery import Celery
+from celery.worker.control import control_command
 
 from stalk.celery import configure
 from stalk.settings import ConnectionSettings, load
@@ -27,6 +29,17 @@ def count(file: str, seconds: float) -> str:
     return "done"
 
 
+@app.task(name="until")
+def until(file: str, word: str) -> None:
+    """Append a line at the begin, and another one as soon as there is a file named `word`."""
+    with Path(file).open("a") as lines:
+        lines.write(f"begin {os.getpid()}\n")
+        lines.flush()
+        while not Path(word).exists():
+            time.sleep(0.1)
+        lines.write(f"end {os.getpid()}\n")
+
+
 @app.task(name="quick")
 def quick() -> None:
     """Do nothing."""
@@ -35,3 +48,9 @@ def quick() -> None:
 @app.task(name="rare", rate_limit="1/h")
 def rare() -> None:
     """Do nothing, once an hour."""
+
+
+@control_command()
+def break_channel(state: Any) -> None:
+    """Acknowledge what was never delivered: RabbitMQ closes the channel for it."""
+    state.consumer.task_consumer.channel.basic_ack(10_000)

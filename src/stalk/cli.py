@@ -80,6 +80,7 @@ def _add_dead_letters(commands: "Commands") -> None:
     show.add_argument("--id", action="append", default=[], metavar="TASK_ID", help="this one; may be repeated")
     replay = actions.add_parser("replay", parents=[app, of_one, chosen], help="back to the task queue, same id")
     replay.add_argument("--dry-run", action="store_true", help="only say which")
+    replay.add_argument("--again", action="store_true", help="with --id: put back before, but its copy is gone")
     drop = actions.add_parser("drop", parents=[app, of_one, chosen], help="throw them away")
     drop.add_argument("--yes", action="store_true", help="do not ask")
     dead_letters.set_defaults(run=_dead_letters)
@@ -229,7 +230,7 @@ def _dead_letters(arguments: argparse.Namespace) -> str | None:
     if arguments.action == "show":
         return command.show(app, queue, arguments.limit, arguments.id, arguments.json)
     if arguments.action == "replay":
-        return command.replay(app, queue, arguments.id, arguments.dry_run)
+        return command.replay(app, queue, arguments.id, arguments.dry_run, arguments.again)
     return command.drop(app, queue, arguments.id, arguments.yes)
 
 

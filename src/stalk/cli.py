@@ -7,6 +7,8 @@ from collections.abc import Sequence
 # Not typing.TYPE_CHECKING: typing is 5 ms that the probe does not have to pay.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from stalk.steward.selector import Selector
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 __all__ = ["main"]
@@ -134,7 +136,11 @@ def _add_round_trip(commands: "Commands") -> None:
 def _add_steward(commands: "Commands") -> None:
     steward = commands.add_parser("steward", help="in a pod: mark busy workers' pods, so that idle ones go first")
     steward.add_argument(
-        "--selector", required=True, type=_labels, metavar="LABEL=VALUE,…", help="the labels of the workers' pods"
+        "--selector",
+        required=True,
+        type=_selector,
+        metavar="SELECTOR",
+        help="the labels of the workers' pods: LABEL=VALUE,…, or LABEL in (VALUE,…)",
     )
     steward.set_defaults(run=_steward)
 
@@ -197,8 +203,13 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _labels(text: str) -> dict[str, str]:
-    return dict(map(_pair, text.split(",")))
+def _selector(text: str) -> "Selector":
+    from stalk.steward.selector import Selector
+
+    try:
+        return Selector.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _positive(text: str) -> int:

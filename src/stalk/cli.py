@@ -7,6 +7,8 @@ from collections.abc import Sequence
 # Not typing.TYPE_CHECKING: typing is 5 ms that the probe does not have to pay.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from stalk.steward.selector import Selector
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 __all__ = ["main"]
@@ -80,6 +82,7 @@ def _add_dead_letters(commands: "Commands") -> None:
     show.add_argument("--id", action="append", default=[], metavar="TASK_ID", help="this one; may be repeated")
     replay = actions.add_parser("replay", parents=[app, of_one, chosen], help="back to the task queue, same id")
     replay.add_argument("--dry-run", action="store_true", help="only say which")
+    replay.add_argument("--again", action="store_true", help="with --id: put back before, but its copy is gone")
     drop = actions.add_parser("drop", parents=[app, of_one, chosen], help="throw them away")
     drop.add_argument("--yes", action="store_true", help="do not ask")
     dead_letters.set_defaults(run=_dead_letters)
@@ -133,7 +136,11 @@ def _add_round_trip(commands: "Commands") -> None:
 def _add_steward(commands: "Commands") -> None:
     steward = commands.add_parser("steward", help="in a pod: mark busy workers' pods, so that idle ones go first")
     steward.add_argument(
-        "--selector", required=True, type=_labels, metavar="LABEL=VALUE,…", help="the labels of the workers' pods"
+        "--selector",
+        required=True,
+        type=_selector,
+        metavar="SELECTOR",
+        help="the labels of the workers' pods: LABEL=VALUE,…, or LABEL in (VALUE,…)",
     )
     steward.set_defaults(run=_steward)
 
@@ -196,8 +203,13 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _labels(text: str) -> dict[str, str]:
-    return dict(map(_pair, text.split(",")))
+def _selector(text: str) -> "Selector":
+    from stalk.steward.selector import Selector
+
+    try:
+        return Selector.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _positive(text: str) -> int:
@@ -229,7 +241,7 @@ def _dead_letters(arguments: argparse.Namespace) -> str | None:
     if arguments.action == "show":
         return command.show(app, queue, arguments.limit, arguments.id, arguments.json)
     if arguments.action == "replay":
-        return command.replay(app, queue, arguments.id, arguments.dry_run)
+        return command.replay(app, queue, arguments.id, arguments.dry_run, arguments.again)
     return command.drop(app, queue, arguments.id, arguments.yes)
 
 

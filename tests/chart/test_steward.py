@@ -45,14 +45,31 @@ def test_it_may_do_its_work_and_no_more(objects: list[Object]) -> None:
         assert role["rules"] == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "patch"]}]
 
 
-def test_its_selector_is_all_workers_and_nobody_else(objects: list[Object]) -> None:
+def looked_after(objects: list[Object]) -> set[str]:
+    """Return the owners of the pods that the steward may write to, by name."""
+    (steward,) = (pod for pod in pods(objects) if component(pod.owner) == "steward")
+    selector = _parser().parse_args(containers(steward)[0]["command"][1:]).selector
+    return {str(pod.owner["metadata"]["name"]) for pod in pods(objects) if selector.matches(pod.labels)}
+
+
+def test_it_looks_after_pools_that_may_have_two_pods() -> None:
+    def pools(**most: dict[str, Any]) -> Values:
+        queues = {name: {"queues": [name], "autoscaling": autoscaling} for name, autoscaling in most.items()}
+        return {"workers": {"default": None} | queues}
+
+    one, two, three = {"max": 1}, {"max": 2}, {"mode": "none", "replicas": 3}
+    assert looked_after(render(pools(a=one, b=two))) == {"demo-stalk-worker-b"}
+    found = looked_after(render(pools(a=three, b=one, c=two, d={"mode": "none", "replicas": 1, "max": 9})))
+    assert found == {"demo-stalk-worker-a", "demo-stalk-worker-c"}
+
+
+def test_its_selector_is_workers_of_the_release_and_nobody_else(objects: list[Object]) -> None:
     everybody = pods(objects)
     for pod in (pod for pod in everybody if component(pod.owner) == "steward"):
         (container,) = containers(pod)
-        labels = _parser().parse_args(container["command"][1:]).selector
-        chosen = [component(other.owner) for other in everybody if labels.items() <= other.labels.items()]
-        assert chosen == [component(other.owner) for other in everybody if component(other.owner) == "worker"]
-        assert labels["app.kubernetes.io/instance"] == "demo"
+        selector = _parser().parse_args(container["command"][1:]).selector
+        assert {component(other.owner) for other in everybody if selector.matches(other.labels)} == {"worker"}
+        assert selector.wanted["app.kubernetes.io/instance"] == {"demo"}
 
 
 def test_it_knows_the_broker_and_nothing_more() -> None:

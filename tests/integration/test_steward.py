@@ -41,6 +41,12 @@ class Stewarded:
         eventually(lambda: self.ready() or self.process.poll() is not None)
         assert self.process.poll() is None, self.service.log("steward")
 
+    def start_elsewhere(self, queue: str) -> None:
+        """Start another worker, in a pod called elsewhere."""
+        words = ["celery", "-A", "app.worker.celery_worker", "worker", "-Q", queue, "-c", "1", "-n", "other@elsewhere"]
+        self.service.start("other", *words, "-l", "INFO", env={"STALK_RUN_DIR": "other"})
+        eventually(lambda: "ready" in self.service.log("other"))
+
     def ready(self) -> bool:
         return (self.run_dir / "ready").exists()
 
@@ -68,9 +74,7 @@ def test_pod_of_a_busy_worker_costs_more(stewarded: Stewarded, pool: str) -> Non
     service.api()
     service.worker(1, "-P", pool)
     if pool == "solo":  # it is silent in its task; somebody else has to be heard meanwhile
-        words = ["celery", "-A", "app.worker.celery_worker", "worker", "-Q", f"{service.queue}-other", "-c", "1"]
-        service.start("other", *words, "-n", "other@elsewhere", "-l", "INFO", env={"STALK_RUN_DIR": "other"})
-        eventually(lambda: "ready" in service.log("other"))
+        stewarded.start_elsewhere(f"{service.queue}-other")
     task = service.submit()
     service.wait_for(task, "PROGRESS")
     worth = "1" if pool == "solo" else "2"
@@ -79,6 +83,29 @@ def test_pod_of_a_busy_worker_costs_more(stewarded: Stewarded, pool: str) -> Non
     service.wait_for(task)
     eventually(lambda: server.cost(pod) is None)
     assert server.written == [(pod, worth), (pod, None)]
+
+
+@pytest.mark.parametrize("service", [{"STEPS": "20", "STEP_SECONDS": "0.5"}], indirect=True)
+@pytest.mark.parametrize("cost", [None, "2"])
+def test_worker_that_sends_no_heartbeats_is_left_as_it_is(stewarded: Stewarded, cost: str | None) -> None:
+    """It is called neither idle nor silent, however long others are heard: all pods of its ReplicaSet are like it."""
+    service, server, pod = stewarded.service, stewarded.server, stewarded.pod
+    server.put(pod, cost)
+    server.put("elsewhere")
+    service.api()
+    service.worker(1, "--without-gossip", "--without-heartbeat")
+    stewarded.start_elsewhere(service.queue)
+    tasks = [service.submit(), service.submit()]  # one for each: neither takes a second
+    for task in tasks:
+        service.wait_for(task, "PROGRESS")
+    eventually(lambda: server.cost("elsewhere") == "2")
+    assert server.cost(pod) == cost
+    for task in tasks:
+        service.wait_for(task)
+    eventually(lambda: server.cost("elsewhere") is None)  # after more than SILENT_AFTER and IDLE_AFTER
+    assert server.cost(pod) == cost
+    assert server.written == [("elsewhere", "2"), ("elsewhere", None)]
+    assert server.requests.count("PATCH") == 2
 
 
 @pytest.mark.parametrize("service", [{"STEP_SECONDS": "1.5"}], indirect=True)

@@ -1,5 +1,6 @@
 """Pods of one namespace behind an API server."""
 
+import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -57,8 +58,14 @@ class ServedPods(ServedApi):
         return Reply(200, self.pods[name]) if request.method == "GET" else self.merged(name, request.body)
 
     def listed(self, selector: str) -> Reply:
-        wanted = dict(pair.split("=") for pair in selector.split(","))
-        found = [pod for pod in self.pods.values() if wanted.items() <= pod["metadata"]["labels"].items()]
+        terms = re.findall(r"([\w./-]+)(?:=([\w.-]+)| in \(([\w.,-]+)\))", selector)
+        wanted = {name: {one} if one else set(several.split(",")) for name, one, several in terms}
+        assert len(wanted) == selector.count("=") + selector.count(" in "), selector
+        found = [
+            pod
+            for pod in self.pods.values()
+            if all(pod["metadata"]["labels"].get(name) in values for name, values in wanted.items())
+        ]
         return Reply(200, {"kind": "PartialObjectMetadataList", "items": found})
 
     def merged(self, name: str, patch: dict[str, Any]) -> Reply:

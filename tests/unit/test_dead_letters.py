@@ -53,6 +53,14 @@ def test_reads_the_last_death_and_not_the_end_of_a_countdown() -> None:
     assert json.loads(json.dumps(found.as_json()))["died"] == "2026-11-25T13:59:15+00:00"
 
 
+def test_looking_makes_no_other_letter_and_dying_again_does() -> None:
+    one = letter(TASK | HISTORY).death
+    assert letter(TASK | HISTORY | {"x-delivery-count": 9}).death == one
+    for change in ({"time": DIED + timedelta(seconds=1)}, {"reason": "rejected"}, {"count": 3}, {"queue": "other"}):
+        assert letter(TASK | {"x-death": [DEATH | change]}).death != one
+    assert letter(TASK).death == letter(TASK | {"x-delivery-count": 9}).death != one
+
+
 def test_arguments_come_from_the_body_where_no_repr_was_sent() -> None:
     headers = {"id": "abc", "task": "shop.send"}
     assert letter(headers, b'[["you"], {"fast": true}, {}]').args == "['you'] {'fast': True}"
@@ -79,6 +87,7 @@ NAMES = st.sampled_from([*TASK, *HISTORY, "origin", "x-delivery-count", "other"]
 def test_nothing_in_a_message_makes_reading_or_telling_fail(headers: dict[str, Any], body: Any) -> None:
     found = letter(headers, body)
     json.dumps(found.as_json())
+    found.death.encode()
     letter_text(found, None)
     summary = Summary("mail", 1)
     summary.add(found)

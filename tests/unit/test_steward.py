@@ -13,8 +13,10 @@ from stalk.cli import main
 from stalk.steward.events import Beat, Deaf, Event, Left
 from stalk.steward.pods import Pods
 from stalk.steward.run import LIST_EVERY, WRITES, Steward
+from stalk.steward.selector import Selector
 
 BUSY, IDLE = 1, 0
+OF_WORKERS = ",".join(f"{name}={value}" for name, value in WORKER.items())
 
 
 @pytest.fixture
@@ -26,9 +28,9 @@ def api(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 class Turned:
     """A steward whose clock the test turns."""
 
-    def __init__(self) -> None:
+    def __init__(self, selector: str = OF_WORKERS) -> None:
         self.now = 0.0
-        self.steward = Steward(Pods(ApiServer(), WORKER), self.now)
+        self.steward = Steward(Pods(ApiServer(), Selector.parse(selector)), self.now)
 
     def turn(self, *events: Event, seconds: float = 2) -> None:
         self.steward.turn(events, self.now)
@@ -68,6 +70,15 @@ def test_pods_that_are_not_workers_of_the_release_are_never_written_to(api: Serv
     api.put("mine")
     turned.hear(BUSY, "api", "other", "mine", "of-no-pod", times=10)
     assert api.written == [("mine", "2")]
+
+
+def test_of_several_pools_those_that_are_named(api: ServedPods) -> None:
+    for pool in ("wide", "high", "narrow"):
+        api.put(pool, labels=WORKER | {"stalk/pool": pool})
+    api.put("none")
+    turned = Turned(f"{OF_WORKERS},stalk/pool in (high,wide)")
+    turned.hear(BUSY, "wide", "high", "narrow", "none", times=10)
+    assert sorted(api.written) == [("high", "2"), ("wide", "2")]
 
 
 def test_a_pod_that_changed_its_labels_is_let_go(api: ServedPods, turned: Turned) -> None:
@@ -221,9 +232,17 @@ def test_not_in_a_pod(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     assert capsys.readouterr().err.startswith("stalk steward: this runs in a pod: KUBERNETES_SERVICE_HOST and ")
 
 
-@pytest.mark.parametrize("selector", ["a", "a=b,c", "a in (b)", ""])
-def test_only_plain_selectors(selector: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_selectors_are_read_as_kubernetes_reads_them() -> None:
+    selector = Selector.parse("a/b.c=d,e in (f,g-1, h),i=j")
+    assert selector.wanted == {"a/b.c": {"d"}, "e": {"f", "g-1", "h"}, "i": {"j"}}
+    assert selector.matches({"a/b.c": "d", "e": "h", "i": "j", "k": "l"})
+    assert not selector.matches({"a/b.c": "d", "e": "i", "i": "j"})
+    assert not selector.matches({"a/b.c": "d", "i": "j"})
+
+
+@pytest.mark.parametrize("selector", ["a", "a=b,c", "a!=b", "a in b", "a in ()", "a in (b", "a notin (b)", ""])
+def test_no_selector_that_says_anything_else(selector: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["steward", "--selector", selector])
     assert stop.value.code == 2
-    assert "is not NAME=VALUE" in capsys.readouterr().err
+    assert "is not NAME=VALUE, nor NAME in (VALUE,…)" in capsys.readouterr().err

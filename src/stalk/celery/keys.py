@@ -1,6 +1,6 @@
 """Names of what Stalk keeps in the result store beside Celery's own results."""
 
-__all__ = ["WAITS_KEY", "accepted_key", "revoked_key", "running_key"]
+__all__ = ["WAITS_KEY", "accepted_key", "replayed_key", "revoked_key", "running_key"]
 
 WAITS_KEY = "stalk:waits"
 """The hash that all workers add up in how long tasks have waited; `stalk.celery.waits` says what is in it."""
@@ -9,6 +9,11 @@ WAITS_KEY = "stalk:waits"
 def accepted_key(task_id: str) -> str:
     """Return the key that says that this id was handed out; it holds the queue's name."""
     return f"stalk:accepted:{task_id}"
+
+
+def replayed_key(task_id: str, death: str) -> str:
+    """Return the key that says when a dead letter was put back; another death of the task has another one."""
+    return f"stalk:replayed:{task_id}:{death}"
 
 
 def revoked_key(task_id: str) -> str:

@@ -9,9 +9,11 @@ from celery import states
 from redis.exceptions import RedisError
 
 from stalk.celery.queues import dead_letter_queue_name
+from stalk.celery.running import LEASE_SECONDS
 from stalk.dead_letters.letter import DeadLetter
 from stalk.dead_letters.session import Problem, Session, messages, run
-from stalk.dead_letters.shelf import Shelf, count, task_queue_name
+from stalk.dead_letters.shelf import NotPublished, Shelf, count, task_queue_name
+from stalk.dead_letters.states import Known
 from stalk.dead_letters.summary import Summary
 from stalk.dead_letters.text import letter_text, summaries_text
 
@@ -69,12 +71,14 @@ def show(app_name: str | None, name: str, limit: int, ids: Sequence[str], as_jso
     return run(app_name, [name], "read", work)
 
 
-def replay(app_name: str | None, name: str, ids: Sequence[str], dry_run: bool) -> str | None:
+def replay(app_name: str | None, name: str, ids: Sequence[str], dry_run: bool, again: bool) -> str | None:
     """Put dead letters of one queue back into their task queue: those with these ids, or all that are there now.
 
-    A task that has succeeded meanwhile is left: it was put back before, and its acknowledgement got lost. So is one
-    that was revoked.
+    What must not run now is left and named: a task that has succeeded, was revoked, or runs; and a letter that was put
+    back before and whose acknowledgement got lost, unless `again` says that its copy is gone.
     """
+    if again and not ids:
+        return "--again takes --id: name the tasks that neither wait nor run"
 
     def work(session: Session) -> None:
         queue = task_queue_name(name)
@@ -85,15 +89,14 @@ def replay(app_name: str | None, name: str, ids: Sequence[str], dry_run: bool) -
         with Shelf.open(session.connection, queue) as shelf:
             for message, letter in _chosen(shelf, number, ids):
                 letters.append(letter)
-                if reason := _reason_to_leave(session, letter):
+                if reason := _reason_to_leave(session.states.known(letter), letter, queue, again):
                     print(f"left {letter.id}: {reason}", file=sys.stderr)
                 elif dry_run:
                     print(f"would replay {letter.id or 'no task'} {letter.task or letter.args}")
-                else:
-                    if letter.id:
-                        session.states.wait_again(letter.id)  # before a worker can say more than that
-                    shelf.put_back(message)
+                elif _put_back(session, shelf, message, letter, again):
                     session.settled += 1
+                else:
+                    print(f"left {letter.id}: another replay has it", file=sys.stderr)
         if not dry_run:
             print(f"replayed {messages(session.settled)} to {queue}")
         _refuse_missing(queue, ids, letters)
@@ -102,7 +105,10 @@ def replay(app_name: str | None, name: str, ids: Sequence[str], dry_run: bool) -
 
 
 def drop(app_name: str | None, name: str, ids: Sequence[str], yes: bool) -> str | None:
-    """Throw dead letters of one queue away: those with these ids, or all that are there now."""
+    """Throw dead letters of one queue away: those with these ids, or all that are there now.
+
+    A task that runs is left and named. A copy that an interrupted replay may have put into the task queue is revoked.
+    """
 
     def work(session: Session) -> None:
         queue = task_queue_name(name)
@@ -116,8 +122,14 @@ def drop(app_name: str | None, name: str, ids: Sequence[str], yes: bool) -> str 
         with Shelf.open(session.connection, queue) as shelf:
             for message, letter in _chosen(shelf, number, ids):
                 letters.append(letter)
-                if letter.id:
-                    session.states.dropped(letter.id)
+                known = session.states.known(letter)
+                if reason := _reason_to_keep(known):
+                    print(f"left {letter.id}: {reason}", file=sys.stderr)
+                    continue
+                if letter.id and not known.ended:
+                    session.states.dropped(letter.id, revoke=known.replayed is not None)
+                    if known.replayed:
+                        print(f"revoked {letter.id}: the copy of {known.replayed} will not run", file=sys.stderr)
                 shelf.drop(message)
                 session.settled += 1
         print(f"dropped {messages(session.settled)} of {dead_letter_queue_name(queue)}")
@@ -164,15 +176,51 @@ def _states(session: Session, letters: Iterable[DeadLetter]) -> dict[str | None,
     return known
 
 
-def _reason_to_leave(session: Session, letter: DeadLetter) -> str | None:
+def _put_back(session: Session, shelf: Shelf, message: Message, letter: DeadLetter, again: bool) -> bool:
+    """Put one letter back; return False when somebody else has just done so."""
     if letter.id is None:
-        return None
-    drop_it = f"stalk dead-letters drop --queue {letter.queue} --id {letter.id}"
-    if session.states.of([letter.id])[letter.id] == states.SUCCESS:
-        return f"it has succeeded; take it off with: {drop_it}"
-    if session.states.revoked(letter.id):
-        return f"it was revoked and would not run; take it off with: {drop_it}"
+        shelf.put_back(message)
+        return True
+    if not session.states.claim(letter, again):
+        return False
+    session.states.wait_again(letter.id)  # before a worker can say more than that
+    try:
+        shelf.put_back(message)
+    except NotPublished:
+        session.states.unclaim(letter)
+        raise
+    return True
+
+
+def _reason_to_leave(known: Known, letter: DeadLetter, queue: str, again: bool) -> str | None:
+    """Say why a letter is not put back, or None."""
+    this = f"--queue {queue} --id {letter.id}"
+    if known.worker:
+        return _runs(known.worker)
+    if known.state == states.SUCCESS:
+        return f"it has succeeded; take it off with: stalk dead-letters drop {this}"
+    if known.revoked:
+        return f"it was revoked and would not run; take it off with: stalk dead-letters drop {this}"
+    if known.replayed and not again:
+        return (
+            f"a replay put it back at {known.replayed}, or was cut off just before; its copy may wait, run or have "
+            f"ended (state {known.state}). If there is none: stalk dead-letters replay {this} --again"
+        )
     return None
+
+
+def _reason_to_keep(known: Known) -> str | None:
+    """Say why a letter is not thrown away, or None."""
+    if known.worker:
+        return _runs(known.worker)
+    # A replay sets PENDING before it publishes: any other state is the copy's.
+    if known.replayed and known.state != states.PENDING and not known.ended:
+        return f"a replay put it back at {known.replayed}, and its copy has begun (state {known.state})"
+    return None
+
+
+def _runs(worker: str) -> str:
+    return f"it runs on {worker}, or did within {LEASE_SECONDS} s; run this again when it has ended"
 
 
 def _agreed(question: str) -> bool:

@@ -68,6 +68,16 @@ class DeadLetter:
             deliveries=_number(headers.get("x-delivery-count")) or 0,
         )
 
+    @property
+    def death(self) -> str:
+        """What tells this letter from a later one of the same task, however often it is looked at in between.
+
+        A replayed copy has no history, and dies in another second; one that manages it in the same is taken for this
+        letter, and left.
+        """
+        died = int(self.died.timestamp()) if self.died else ""
+        return f"{died}:{self.reason or ''}:{self.deaths or ''}:{self.queue or ''}"
+
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return asdict(self) | {"died": self.died.isoformat() if self.died else None}

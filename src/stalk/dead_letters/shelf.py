@@ -85,19 +85,20 @@ class Shelf:
 
     def take(self, most: int) -> Iterator[Message]:
         """Yield at most so many messages, oldest first; each stays in the queue until it is settled."""
+        arrived: deque[Message] = deque()
         while most > 0:
             # Consumed, for basic.get takes a round trip each; by a new consumer for each batch, for one whose batch is
-            # not settled gets no more. So no more than a batch is ever in memory.
-            size = min(most, BATCH)
-            arrived: deque[Message] = deque()
-            self._channel.basic_qos(0, size, False)
+            # not settled gets no more. So no more than two batches are ever in memory.
+            left = min(most, BATCH)
+            self._channel.basic_qos(0, left, False)
             self._consumer = self._channel.basic_consume(self.name, callback=arrived.append)
-            for _ in range(size):
+            # Each that is settled makes room for another, which comes to this consumer and to no later one.
+            while most > 0 and (left > 0 or arrived):
                 if not arrived and not self._arrives(arrived):
                     return
                 yield arrived.popleft()
+                left, most = left - 1, most - 1
             self._cancel()
-            most -= size
 
     def _cancel(self) -> None:
         """Take no more. A channel that closes under a consumer complains of what still arrives."""

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from stalk.api_server import Answer, ApiServer, TryAgain
+from stalk.steward.selector import Selector
 
 __all__ = ["COST", "Pods"]
 
@@ -22,11 +23,11 @@ class Pods:
 
     Args:
         server: of the pods' cluster; they are in its namespace.
-        labels: what a pod has to have. No other pod is ever written to.
+        selector: which pods. No other is ever written to.
     """
 
-    def __init__(self, server: ApiServer, labels: Mapping[str, str]) -> None:
-        self._server, self._labels = server, labels
+    def __init__(self, server: ApiServer, selector: Selector) -> None:
+        self._server, self._selector = server, selector
         self._folder = f"/api/v1/namespaces/{server.namespace}/pods"
 
     def costs(self) -> dict[str, int]:
@@ -36,9 +37,8 @@ class Pods:
             TryAgain: the server did not say.
             Failed: it never will.
         """
-        selector = ",".join(f"{key}={value}" for key, value in self._labels.items())
         # Version 0: whatever the server remembers, so that it does not have to ask etcd.
-        query = urlencode({"labelSelector": selector, "resourceVersion": "0"})
+        query = urlencode({"labelSelector": self._selector.text, "resourceVersion": "0"})
         found = self._ask("list", "pods", f"?{query}", None, "List").body.get("items") or []
         metadata = [_metadata(pod) for pod in found]
         return {pod["name"]: _cost(pod) for pod in metadata if not pod.get("deletionTimestamp")}
@@ -53,7 +53,7 @@ class Pods:
         path, what = f"/{quote(name)}", f"pod {name}"
         answer = self._ask("get", what, path, None)
         pod = _metadata(answer.body)
-        mine = self._labels.items() <= (pod.get("labels") or {}).items()
+        mine = self._selector.matches(pod.get("labels") or {})
         if answer.status == 404 or not mine or pod.get("deletionTimestamp"):
             return False
         # With the version that was read: a pod that begins to terminate meanwhile is left alone.

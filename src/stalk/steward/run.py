@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from celery import Celery
 from celery.utils.log import get_logger
@@ -16,6 +16,7 @@ from stalk.settings import ConnectionSettings, load
 from stalk.steward.activity import Activity
 from stalk.steward.events import Beat, Deaf, Event, Left, Listener
 from stalk.steward.pods import Pods
+from stalk.steward.selector import Selector
 
 __all__ = ["LIST_EVERY", "WRITES", "Steward", "steward"]
 
@@ -30,8 +31,8 @@ WRITES = 5
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
 
-def steward(labels: Mapping[str, str]) -> str | None:
-    """Keep the deletion costs of the pods with these labels right, until SIGTERM.
+def steward(selector: Selector) -> str | None:
+    """Keep the deletion costs of these pods right, until SIGTERM.
 
     Returns:
         What is wrong, when it cannot go on.
@@ -39,7 +40,7 @@ def steward(labels: Mapping[str, str]) -> str | None:
     settings = load(ConnectionSettings)
     setup_logging(settings)
     try:
-        pods = Pods(ApiServer(), labels)
+        pods = Pods(ApiServer(), selector)
     except Failed as reason:
         return str(reason)
     # At once: nothing is half done that the next steward would not see, and a clean end would wait for the broker.

@@ -1,11 +1,16 @@
-{{/* Is there a steward? Only where a pool may have two pods is there one to choose. */}}
-{{- define "stalk.hasSteward" -}}
-{{- $most := 0 -}}
+{{/* The pools that may have two pods: only there is one to choose. Returns a JSON list {items}. */}}
+{{- define "stalk.stewardPools" -}}
+{{- $pools := list -}}
 {{- range $pool := include "stalk.pools" . | fromJson -}}
 {{- $a := $pool.values.autoscaling -}}
-{{- $most = max $most (int (ternary $a.replicas $a.max (eq $a.mode "none"))) -}}
+{{- if gt (int (ternary $a.replicas $a.max (eq $a.mode "none"))) 1 }}{{ $pools = append $pools $pool.pool }}{{ end -}}
 {{- end -}}
-{{- if and .Values.steward.enabled (gt $most 1) }}yes{{ end -}}
+{{- toJson (dict "items" $pools) -}}
+{{- end -}}
+
+{{/* Is there a steward? */}}
+{{- define "stalk.hasSteward" -}}
+{{- if and .Values.steward.enabled (include "stalk.stewardPools" . | fromJson).items }}yes{{ end -}}
 {{- end -}}
 
 {{/* The steward as a component: it runs the toolkit's image. Returns JSON. */}}
@@ -15,11 +20,12 @@
 {{- toJson $c -}}
 {{- end -}}
 
-{{/* The words of the steward, as a JSON list {items}: the pods of every pool, as a label selector. */}}
+{{/* The words of the steward, as a JSON list {items}: the pods of those pools, as a label selector. */}}
 {{- define "stalk.stewardArgs" -}}
 {{- $labels := include "stalk.selectorLabels" (list . (dict "component" "worker")) | fromYaml -}}
 {{- $pairs := list -}}
 {{- range $label, $value := $labels }}{{ $pairs = append $pairs (printf "%s=%s" $label $value) }}{{ end -}}
+{{- $pairs = append $pairs (printf "stalk/pool in (%s)" (join "," (include "stalk.stewardPools" . | fromJson).items)) -}}
 {{- toJson (dict "items" (list "stalk" "steward" "--selector" (join "," $pairs))) -}}
 {{- end -}}
 

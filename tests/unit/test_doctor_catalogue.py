@@ -1,18 +1,33 @@
 """What `stalk doctor` can find is told in the documentation, and each of it is proven by a test."""
 
-import re
 from pathlib import Path
 
+import pytest
+
+from kube.control_plane import require
 from stalk.doctor.catalogue import CATALOGUE, LINKS
 
 ROOT = Path(__file__).parents[2]
-TESTS = [path for path in (ROOT / "tests").rglob("test_doctor*.py") if path != Path(__file__)]
+PROOFS = [path for layer in ("e2e", "integration") for path in (ROOT / "tests" / layer).rglob("test_doctor*.py")]
+"""Tests that look at real servers; what is made up in a unit test proves no finding."""
 
 
-def test_each_finding_is_proven_by_a_test() -> None:
-    text = "\n".join(path.read_text() for path in TESTS)
-    unproven = {name for name in CATALOGUE if not re.search(rf'"{name}"', text)}
-    assert unproven == set()
+def test_each_finding_is_proven_on_real_servers() -> None:
+    text = "\n".join(path.read_text() for path in PROOFS)
+    unproven = sorted(name for name in CATALOGUE if f'"{name}"' not in text)
+    assert unproven == [], "no test_doctor*.py of tests/e2e or tests/integration names these findings"
+
+
+@pytest.mark.parametrize(("variables", "ends"), [({"CI": "true"}, "Failed"), ({}, "Skipped"), ({"CI": ""}, "Skipped")])
+def test_a_proof_that_cannot_run_fails_in_ci(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], ends: str
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    for name, value in {"PATH": "", **variables}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(BaseException, match="not on PATH: etcd, kube-apiserver, kubectl, keda; ") as outcome:
+        require("keda")
+    assert type(outcome.value).__name__ == ends
 
 
 def test_each_finding_is_made_somewhere() -> None:

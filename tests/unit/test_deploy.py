@@ -256,7 +256,7 @@ def machine(tree: Path, *names: str) -> None:
 
 def test_the_tests_run_in_the_kind_cluster_with_the_image_of_this_checkout(tree: Path) -> None:
     program(tree, "make", 'env >"$HERE/environment"')
-    machine(tree, "chmod", "ln", "mv")
+    machine(tree, "chmod", "id", "ln", "mv")
     done = run(tree, "ci/kind/test", "PYTEST=-k upgrade")
     assert done.returncode == 0, done.stderr
     found = calls(tree)
@@ -285,8 +285,8 @@ def test_the_tests_run_in_the_kind_cluster_with_the_image_of_this_checkout(tree:
 @pytest.fixture
 def node(tree: Path) -> Iterator[dict[str, Path]]:
     """Let `docker exec` run on this machine, with three programs that run; give the file that each runs from."""
-    machine(tree, "chmod", "ln", "mv", "sh")
-    program(tree, "docker", 'shift 3; exec "$@"')
+    machine(tree, "chmod", "id", "ln", "mv", "sh")
+    program(tree, "docker", 'case $1 in exec) shift 3; exec "$@";; esac')
     # By its own list, for this machine may have an etcd as well.
     program(tree, "pgrep", '[ "$1 $2" = "-o -x" ] && cat "$HERE/pid-of-$3"')
     files = {name: tree / f"running-{name}" for name in ("etcd", "kube-apiserver", "keda")}
@@ -329,14 +329,17 @@ def test_the_nodes_programs_are_for_linux(tree: Path) -> None:
 
 def test_rabbitmq_and_redis_run_in_the_charts_images(tree: Path, node: dict[str, Path]) -> None:
     assert run(tree, "ci/kind/programs").returncode == 0
-    program(tree, "docker", "")
-    machine(tree, "id")
-    calls(tree)
+    fetched = [call for call in calls(tree) if call.startswith("docker run ")]
+    assert [call.split()[-2:] for call in fetched] == [
+        ["docker.io/library/rabbitmq:4-management", "version"],
+        ["docker.io/library/redis:8", "--version"],
+    ]
+    assert all(" --env HOME=/tmp " in call for call in fetched), "no cookie is left in the checkout"
     values = yaml.safe_load((ROOT / "charts/stalk/values.yaml").read_text())
     for name, component in {"rabbitmq-server": "rabbitmq", "rabbitmqctl": "rabbitmq", "redis-server": "redis"}.items():
         done = subprocess.run(
             [tree / ".stalk" / "bin" / name, "version"],
-            env={"PATH": str(tree / "bin"), "HERE": str(tree), "HOME": "/", "RABBITMQ_LOGS": "-", "OTHER": "1"},
+            env={"PATH": str(tree / "bin"), "HERE": str(tree), "HOME": str(tree), "RABBITMQ_LOGS": "-", "OTHER": "1"},
             cwd=tree,
             check=False,
         )

@@ -51,3 +51,9 @@ def test_the_workflow_deploys_with_the_words_of_the_page() -> None:
     assert f'make deploy-kind HELM="{deploy["env"]["HELM"]}"' in PAGE.text
     runs = [step["run"] for step in steps if "run" in step]
     assert runs == ["make deploy-kind", "make check-kind", "make undeploy-kind", "make test-kind"]
+
+
+def test_the_page_asks_for_the_kind_that_is_checked() -> None:
+    versions = (ROOT / "ci/kind/versions").read_text(encoding="utf-8")
+    (least,) = re.findall(r"^KIND_VERSION=(\d+\.\d+)\.", versions, re.M)
+    assert f"[kind](https://kind.sigs.k8s.io) {least}+" in PAGE.text

@@ -17,7 +17,7 @@ from charting.rendering import CHART
 from e2e.diagnosis import evidence, names
 from e2e.harness import HELM, until
 from e2e.own_cluster import NAMESPACE, Cluster
-from kube.control_plane import require, running
+from kube.control_plane import missing, running
 from kube.keda import SPECS
 
 pytestmark = pytest.mark.timeout(480)
@@ -43,7 +43,8 @@ def _timeline() -> None:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    require()
+    if reason := missing():
+        pytest.skip(reason)
     secrets = {name: dict.fromkeys(keys, "a-password") for name, keys in SECRETS.items()}
     with running(tmp_path_factory.mktemp("control-plane")) as plane:
         made = Cluster(plane, yaml.safe_load(VALUES.read_text(encoding="utf-8")), secrets)

@@ -22,22 +22,25 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from local import free_port
 
-__all__ = ["ControlPlane", "program", "require", "running"]
+__all__ = ["ControlPlane", "missing", "program", "running"]
 
 PROGRAMS = ("etcd", "kube-apiserver", "kubectl")
 TOKEN = "the-administrator"
 START_SECONDS = 120
 
 
-def require(*more: str) -> None:
-    """End the test where none can be started here, or one of these programs beside it.
+def missing(*more: str) -> str | None:
+    """Return why none can be started here, or one of these programs beside it; None where all can.
 
-    It is skipped on a developer's machine, and fails in CI: nobody reads there what was skipped.
+    In CI it fails the test instead: there nobody reads what was skipped.
     """
     lacking = [name for name in (*PROGRAMS, *more) if shutil.which(name) is None]
-    if lacking:
-        end = pytest.fail if os.environ.get("CI") else pytest.skip
-        end(f"not on PATH: {', '.join(lacking)}; ci/kind/programs brings them out of the kind cluster into .stalk/bin")
+    if not lacking:
+        return None
+    reason = f"not on PATH: {', '.join(lacking)}; ci/kind/programs brings them out of the kind cluster into .stalk/bin"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    return reason
 
 
 @dataclass(frozen=True)

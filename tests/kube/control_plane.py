@@ -37,7 +37,7 @@ def missing(*more: str) -> str | None:
     lacking = [name for name in (*PROGRAMS, *more) if shutil.which(name) is None]
     if not lacking:
         return None
-    reason = f"not on PATH: {', '.join(lacking)}; ci/kind/programs brings them out of the kind cluster into .stalk/bin"
+    reason = f"not on PATH: {', '.join(lacking)}; ci/kind/programs brings them into .stalk/bin from a kind cluster"
     if os.environ.get("CI"):
         pytest.fail(reason)
     return reason

@@ -282,6 +282,9 @@ def test_the_tests_run_in_the_kind_cluster_with_the_image_of_this_checkout(tree:
     assert not [call for call in found if call.startswith("helm upgrade")], "a release is for the tests to make"
 
 
+SERVERS = ("rabbitmq-server", "redis-server", "prometheus")
+
+
 @pytest.fixture
 def node(tree: Path) -> Iterator[dict[str, Path]]:
     """Let `docker exec` run on this machine, with three programs that run; give the file that each runs from."""
@@ -307,7 +310,7 @@ def test_the_programs_that_run_in_the_node_are_taken_out_of_it(tree: Path, node:
     for name, file in node.items():
         assert (taken / name).read_bytes() == file.read_bytes()
         assert os.access(taken / name, os.X_OK)
-    assert {path.name for path in taken.iterdir()} == {*node, "rabbitmq-server", "rabbitmqctl", "redis-server"}
+    assert {path.name for path in taken.iterdir()} == {*node, *SERVERS, "rabbitmqctl"}
 
 
 def test_a_program_that_does_not_run_in_the_node_is_named(tree: Path, node: dict[str, Path]) -> None:
@@ -327,12 +330,13 @@ def test_the_nodes_programs_are_for_linux(tree: Path) -> None:
     assert not (tree / ".stalk").exists()
 
 
-def test_rabbitmq_and_redis_run_in_the_charts_images(tree: Path, node: dict[str, Path]) -> None:
+def test_servers_run_in_images_and_rabbitmq_and_redis_in_the_charts(tree: Path, node: dict[str, Path]) -> None:
     assert run(tree, "ci/kind/programs").returncode == 0
     fetched = [call for call in calls(tree) if call.startswith("docker run ")]
     assert [call.split()[-2:] for call in fetched] == [
         ["docker.io/library/rabbitmq:4-management", "version"],
         ["docker.io/library/redis:8", "--version"],
+        ["docker.io/prom/prometheus:v2.53.3", "--version"],
     ]
     assert all(" --env HOME=/tmp " in call for call in fetched), "no cookie is left in the checkout"
     values = yaml.safe_load((ROOT / "charts/stalk/values.yaml").read_text())

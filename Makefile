@@ -99,6 +99,10 @@ image-name: setup ## that image's name
 deploy-kind: setup ## Stalk in a kind cluster with KEDA: make deploy-kind HELM="--set api.replicas=2"
 	@ci/kind/up $(HELM)
 
+.PHONY: check-kind
+check-kind: setup ## does it work there? the steps of docs/quickstart.md, in five minutes
+	@ci/kind/check
+
 .PHONY: undeploy-kind
 undeploy-kind: ## remove that cluster
 	@ci/kind/down

@@ -141,10 +141,13 @@ def curl(words: Sequence[str]) -> Iterator[str]:
     for word in rest:
         if word == "-X":
             method = next(rest)
-        elif word == "--json":
+        elif word == "-d":
             body = next(rest)
             method = "POST" if method == "GET" else method
-        elif word in {"-u", "-o"}:
+        elif word == "--json":
+            body = next(rest)
+            yield "curl before 7.82, which Ubuntu 22.04 has, knows no --json: -H 'Content-Type: application/json' -d"
+        elif word in {"-u", "-o", "-H"}:
             next(rest)
         elif word.startswith("-"):
             if word not in {"-N", "-s", "-f", "-sf", "-L", "-i", "-fsS", "-S"}:

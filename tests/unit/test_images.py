@@ -58,3 +58,16 @@ def test_dockerfile_runs_as_nobody_in_particular_in_exec_form() -> None:
     bases = re.findall(r"^FROM (\S+)", text, re.M)
     assert set(bases) == {"${PYTHON_IMAGE}"}, "one base, pinned from outside by digest"
     assert OFFICIAL.search(text)
+
+
+def test_uv_is_one_file_of_a_version_for_the_image_and_the_checkout() -> None:
+    """Fetched anew for every release, it is the one that was looked at."""
+    root = IMAGES.parent
+    pinned = (root / "ci" / "uv.txt").read_text(encoding="utf-8")
+    assert re.search(r"^uv==\d+\.\d+\.\d+ \\$", pinned, re.M)
+    assert len(re.findall(r"--hash=sha256:[0-9a-f]{64}\b", pinned)) > 2
+    for file in (root / "ci" / "uv", IMAGES / "Dockerfile"):
+        text = file.read_text(encoding="utf-8")
+        assert re.search(r"pip\"? install .*--require-hashes --requirement .*\buv\.txt", text), file
+        assert "uv>=" not in text
+    assert "!ci/uv.txt" in (root / ".dockerignore").read_text(encoding="utf-8").splitlines()

@@ -13,9 +13,11 @@ ROOT = Path(__file__).parents[2]
 VERSION = "1.2.3"
 IMAGE = f"ghcr.io/stalk-celery/stalk:{VERSION}"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
+BASE = "sha256:" + "fedcba9876543210" * 4
 NEEDED = ("bash", "cat", "dirname", "env", "mktemp", "rm", "sed", "sha256sum")
 FAKES = {
-    "docker": 'while [ $# -gt 0 ]; do [ "$1" = --metadata-file ] && echo "$METADATA" >"$2"; shift; done; '
+    "docker": 'case "$CALLED" in *"imagetools inspect"*) printf "Name: it\\nDigest:    %s\\n" "$BASE"; exit;; esac;'
+    'while [ $# -gt 0 ]; do [ "$1" = --metadata-file ] && echo "$METADATA" >"$2"; shift; done; '
     'case "$CALLED" in "docker login"*) cat >"$HERE/password";; esac',
     "helm": f'case $1 in template) echo \'          image: "{IMAGE}"\';; push) echo "$PUSHED" >&2;; '
     'registry) cat >>"$HERE/password";; esac',
@@ -28,7 +30,7 @@ FAKES = {
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """The scripts in a checkout of version 1.2.3 with packaged files, and the programs they call."""
-    for folder in ("ci/publish", "ci/deploy", "ci/release"):
+    for folder in ("ci/publish", "ci/deploy", "ci/release", "images"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     (tmp_path / "bin").mkdir()
     for name in NEEDED:
@@ -67,6 +69,7 @@ def run(tree: Path, script: str, *words: str, **env: str) -> subprocess.Complete
         env={
             "PATH": str(tree / "bin"),
             "HERE": str(tree),
+            "BASE": BASE,
             "METADATA": f'{{"containerimage.digest": "{DIGEST}"}}',
             "PUSHED": f"Pushed: ghcr.io/stalk-celery/charts/stalk:{VERSION}\nDigest: {DIGEST}",
             **env,
@@ -85,12 +88,28 @@ def calls(tree: Path, *without: str) -> list[str]:
 def test_image_is_pushed_with_attestations_and_the_digest_is_signed(tree: Path) -> None:
     done = run(tree, "image")
     assert done.returncode == 0, done.stderr
-    build, sign = calls(tree, "git")
+    inspect, build, sign = calls(tree, "git")
+    assert inspect == "docker buildx imagetools inspect python:3.13-slim"
     assert build.startswith("docker buildx build --file images/Dockerfile --platform linux/amd64,linux/arm64 ")
     for words in (f"--tag {IMAGE}", "--provenance mode=max", "--sbom true", "--push", "image.revision=00c0ffee"):
         assert words in build
+    based = "--label org.opencontainers.image.base."
+    for words in (
+        f"--build-arg PYTHON_IMAGE=python:3.13-slim@{BASE}",
+        f"{based}name=docker.io/library/python:3.13-slim",
+        f"{based}digest={BASE}",
+    ):
+        assert words in build
     assert sign == f"cosign sign --yes --recursive ghcr.io/stalk-celery/stalk@{DIGEST}"
     assert done.stdout.splitlines()[-1] == f"ghcr.io/stalk-celery/stalk@{DIGEST}"
+
+
+@pytest.mark.parametrize("base", ["", "sha256:01", "python:3.13-slim"])
+def test_no_image_is_built_on_a_base_without_a_digest(tree: Path, base: str) -> None:
+    done = run(tree, "image", BASE=base)
+    assert done.returncode == 1
+    assert "docker buildx named no digest of python:3.13-slim" in done.stderr
+    assert len(calls(tree, "git")) == 1
 
 
 def test_chart_that_was_packaged_is_pushed_and_signed(tree: Path) -> None:

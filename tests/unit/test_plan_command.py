@@ -11,6 +11,7 @@ from prometheus_client import generate_latest
 
 from app.metrics import Metrics
 from stalk.cli import main
+from stalk.extras import install
 from stalk.plan.command import QUERY
 
 QUICK = ["--rate", "2/s", "--for", "10m", "--duration", "p50=2s,p95=8s", "--runs", "1"]
@@ -180,7 +181,7 @@ def test_what_is_missing_is_named_with_the_line_to_type() -> None:
         [sys.executable, "-c", program, "plan", *QUICK], text=True, capture_output=True, check=False, timeout=60
     )
     assert done.returncode == 1
-    assert done.stderr == "stalk plan: needs numpy. Type once:  pip install 'stalk-celery[plan]'\n"
+    assert done.stderr == f"stalk plan: needs numpy. Type once:  {install('plan')}\n"
 
 
 def test_the_other_commands_do_not_import_it() -> None:

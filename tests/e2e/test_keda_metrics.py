@@ -5,7 +5,7 @@ labels, and with one that does not, which makes `exported_namespace` of KEDA's `
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from chart.dashboard import OUTSIDE, queries
 from charting.rendering import Object, Values, render
 from e2e.harness import until
-from e2e.own_cluster import NAMESPACE, Cluster
+from e2e.own_cluster import NAMESPACE, Cluster, beside
 from integration.prometheus import Prometheus
 from kube import keda
 from kube.control_plane import missing, running
@@ -95,26 +95,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         message = {"routing_key": QUEUE, "payload": "waits", "payload_encoding": "string", "properties": {}}
         for _ in range(WAITING):
             http.post("/api/exchanges/%2F/amq.default/publish", json=message).raise_for_status()
-        values: dict[str, Any] = {
-            "api": {"enabled": False},
-            "flower": {"enabled": False},
-            "rabbitmq": {"enabled": False},
-            "externalRabbitmq": {
-                "host": "127.0.0.1",
-                "port": broker.port,
-                "username": broker.user,
-                "existingSecret": "broker",
-                "management": {"url": broker.management_url},
-            },
-            "redis": {"enabled": False},
-            "externalRedis": {"host": "127.0.0.1", "existingSecret": "results"},
-            "workers": {
-                "default": {
-                    "queues": [QUEUE],
-                    "autoscaling": {"mode": "keda", "pollingInterval": 1, "fallback": {"enabled": False}},
-                }
-            },
-        }
+        scaling = {"mode": "keda", "pollingInterval": 1, "fallback": {"enabled": False}}
+        values = beside(broker) | {"workers": {"default": {"queues": [QUEUE], "autoscaling": scaling}}}
         secrets = {"broker": {"password": broker.password}, "results": {"password": "unused"}}
         cluster = Cluster(plane, values, secrets)
         cluster.install()

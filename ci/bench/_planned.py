@@ -18,7 +18,11 @@ from stalk.plan.simulation import Outcome, Phases, Tasks, simulate
 
 DRAWS = 2000
 ERRORS = {"drained, s": 0.1, "pod-seconds until drained": 0.1, "pod-seconds until at rest": 0.15}
-"""How far a plan may be off, as a part of what is measured. docs/planning.md states them."""
+"""How far a plan may be off, as a part of what is measured. docs/planning.md states them, and what follows."""
+BUSY = 0.1
+"""On a node that runs other tests beside this one, a task takes longer than it says: so much more a plan may be off."""
+ROUGHLY = 0.1
+"""How far outside of what may come (p5 to p95, with any clocks) a measured figure may be."""
 STEPS = 2
 """The first changes of the pods tell when KEDA (from zero) and the HorizontalPodAutoscaler (from one) looked."""
 
@@ -98,6 +102,11 @@ class Comparison:
     def error(self) -> float:
         """Of `told`, as a part of what was measured."""
         return self.told / self.measured - 1
+
+    def may_come(self, busy: float = 0.0) -> bool:
+        """Tell whether what was measured is among what the plan says with any clocks; a busy node may take longer."""
+        low, _, high = self.free
+        return (1 - ROUGHLY) * low <= self.measured <= (1 + ROUGHLY + busy) * high
 
 
 def compare(measured: Measured) -> list[Comparison]:

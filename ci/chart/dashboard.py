@@ -22,10 +22,14 @@ OUTSIDE = {
     "kubelet_volume_stats_available_bytes",
     "kubelet_volume_stats_capacity_bytes",
 }
-"""Metrics of kube-state-metrics, KEDA's operator and the kubelet: none of them is scraped by this chart's monitors."""
+"""Metrics of kube-state-metrics, KEDA's operator and the kubelet: none of them is scraped by this chart's monitors.
+tests/e2e/test_keda_metrics.py holds KEDA's against KEDA."""
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 WORKERS = 'namespace="$namespace",deployment=~".*-worker-.*"'
-DELAYED = 'queue=~"celery_delayed_[0-9]+"'
+DELAYED = "celery_delayed_[0-9]+"
+TASK_QUEUES = f'queue!~"{DELAYED}|.*[.]dead-letters"'
+QUEUE_SERIES = '__name__=~"rabbitmq_detailed_queue_messages_ready|stalk_task_wait_seconds_count"'
+"""Each knows the queues without the other, which may not be there: RabbitMQ may be one's own, and the exporter off."""
 RATE = "$__rate_interval"
 
 
@@ -92,7 +96,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         Panel(
             "Delayed",
             "Tasks whose countdown or retry waits in the broker, of all queues of the virtual host.",
-            (Query(f"sum({by_queue('messages', 'queue=~`celery_delayed_[0-9]+`')}) or vector(0)"),),
+            (Query(f"sum({by_queue('messages', f'queue=~`{DELAYED}`')}) or vector(0)"),),
             stat=True,
         ),
         Panel(
@@ -297,10 +301,11 @@ def dashboard_text() -> str:
 
 def _variables() -> Iterator[dict[str, Any]]:
     yield {"name": "datasource", "label": "Source", "type": "datasource", "query": "prometheus"}
+    # Whoever imports the file chooses a release; in the one that the chart makes its own takes their place.
     for name, query, several in (
-        ("namespace", "label_values(stalk_dependency_up, namespace)", False),
-        ("release", 'label_values(stalk_dependency_up{namespace="$namespace"}, stalk_release)', False),
-        ("queue", f"label_values(stalk_task_wait_seconds_count{{{OWN}}}, queue)", True),
+        ("namespace", 'label_values(up{stalk_release!=""}, namespace)', False),
+        ("release", 'label_values(up{stalk_release!="",namespace="$namespace"}, stalk_release)', False),
+        ("queue", f"label_values({{{QUEUE_SERIES},{OWN},{TASK_QUEUES}}}, queue)", True),
     ):
         yield {
             "name": name,

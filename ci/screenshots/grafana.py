@@ -2,6 +2,7 @@
 
 import json
 import socket
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -10,9 +11,24 @@ import httpx
 from charting.objects import of_kind
 from charting.rendering import NAMESPACE, RELEASE, Object
 
-__all__ = ["Grafana", "address_towards"]
+__all__ = ["Grafana", "Shown", "address_towards"]
 
 SOURCE = "stalk-screenshots"
+UNIT = 38
+"""Pixels that Grafana makes of one unit of a panel's height, with the gap below it."""
+CONTROLS = 160
+"""Pixels for what stands above the panels: variables, time range."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A dashboard in Grafana."""
+
+    url: str
+    titles: list[str]
+    """Of its panels."""
+    height: int
+    """Pixels in which all of it is in view. Grafana draws a panel only when it comes into view."""
 
 
 class Grafana:
@@ -27,8 +43,8 @@ class Grafana:
         self.login = (parts.username, parts.password or "") if parts.username else None
         self.url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
-    def prepare(self, prometheus: str, objects: list[Object], queue: str) -> str:
-        """Write data source and dashboard, those of an earlier run replaced; return the dashboard's URL.
+    def prepare(self, prometheus: str, objects: list[Object], queue: str) -> Shown:
+        """Write data source and dashboard, those of an earlier run replaced.
 
         Args:
             prometheus: URL of ours, as Grafana reaches it.
@@ -48,7 +64,10 @@ class Grafana:
             http.post("/api/dashboards/db", json={"dashboard": dashboard, "overwrite": True}).raise_for_status()
         variables = {"datasource": SOURCE, "namespace": NAMESPACE, "release": RELEASE, "queue": queue}
         query = {f"var-{name}": value for name, value in variables.items()} | {"from": "now-2m", "to": "now"}
-        return f"{self.url}/d/{dashboard['uid']}?{urlencode(query)}&kiosk"
+        panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+        height = CONTROLS + UNIT * max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
+        url = f"{self.url}/d/{dashboard['uid']}?{urlencode(query)}&kiosk"
+        return Shown(url, [panel["title"] for panel in panels], height)
 
 
 def address_towards(url: str) -> str:

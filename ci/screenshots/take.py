@@ -12,9 +12,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from integration.harness import eventually
 from integration.monitored import FLOWER_LOGIN, Monitored, monitored
-from screenshots.grafana import Grafana, address_towards
+from screenshots.grafana import Grafana, Shown, address_towards
 
-__all__ = ["GRAFANA", "SIZE", "take"]
+__all__ = ["GRAFANA", "SIZE", "chromium", "take", "take_dashboard"]
 
 GRAFANA = "grafana.png"
 SIZE = {"width": 1440, "height": 900}
@@ -44,7 +44,7 @@ def take(out: Path, grafana: str = "") -> list[Path]:
     address = address_towards(grafana) if grafana else "127.0.0.1"
     with (
         TemporaryDirectory(prefix="stalk-screenshots-") as folder,
-        _chromium() as browser,
+        chromium() as browser,
         monitored(Path(folder), SETTINGS, QUEUE, address) as running,
     ):
         for _ in range(WORKERS):
@@ -58,7 +58,7 @@ def take(out: Path, grafana: str = "") -> list[Path]:
 
 
 @contextmanager
-def _chromium() -> Iterator[Browser]:
+def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         raise SystemExit("chromium is needed. Type once:  sudo make test-setup")
@@ -119,15 +119,21 @@ def _asked(running: Monitored, path: str) -> Any:
 
 def _grafana(browser: Browser, running: Monitored, grafana: Grafana, path: Path) -> Path:
     """Let the tasks end, so that every panel has something to draw, and take the whole dashboard."""
-    login = grafana.login
-    page = _new(browser, (login[0], login[1]) if login and login[0] else None)
     for word in WORDS * 3:
         running.service.submit(word)
-    page.goto(grafana.prepare(running.prometheus.url, running.objects, QUEUE))
-    for title in ("Waiting tasks", "Accepted and started"):
-        expect(page.get_by_text(title, exact=True).first).to_be_visible()
+    login = (grafana.login[0], grafana.login[1]) if grafana.login and grafana.login[0] else None
+    page = _new(browser, login)
+    take_dashboard(page, grafana.prepare(running.prometheus.url, running.objects, QUEUE), path)
+    page.close()
+    return path
+
+
+def take_dashboard(page: Page, shown: Shown, path: Path) -> None:
+    """Take a picture of all panels of a dashboard, when each is drawn."""
+    page.set_viewport_size({"width": SIZE["width"], "height": shown.height})
+    page.goto(shown.url)
+    for title in shown.titles:
+        expect(page.get_by_text(title, exact=True).first).to_be_visible(timeout=PATIENCE)
     page.wait_for_function("document.querySelectorAll('canvas').length >= 3")
     page.wait_for_load_state("networkidle")
     page.screenshot(path=path, full_page=True)
-    page.close()
-    return path

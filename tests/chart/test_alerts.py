@@ -64,8 +64,15 @@ def backlog(ready: str, consumers: str, labels: str = OWN) -> dict[str, str]:
     return {queue(READY, labels): ready, queue(CONSUMERS, labels): consumers}
 
 
-def targets(up: str) -> dict[str, str]:
-    return {f'up{{{OWN},service="demo-stalk-{name}"}}': up for name in ("exporter", "flower", "rabbitmq")}
+def targets(up: str, detailed: str = "") -> dict[str, str]:
+    """Return `up` of every endpoint; RabbitMQ has two, and the queues are in the second one alone."""
+    found = {f'up{{{OWN},service="demo-stalk-{name}"}}': up for name in ("exporter", "flower", "rabbitmq")}
+    path = DETAILED["metrics_path"]
+    return found | {f'up{{{OWN},service="demo-stalk-rabbitmq",metrics_path="{path}"}}': detailed or up}
+
+
+def other_pods(up: str) -> dict[str, str]:
+    return {name.replace("}", ',pod="old"}'): up for name in targets(up)}
 
 
 def dependency(name: str, samples: str, labels: str = OWN) -> dict[str, str]:
@@ -96,6 +103,12 @@ WARNING = {"severity": "warning"}
 CRITICAL = {"severity": "critical"}
 MAIL = {"queue": "mail"}
 DEAD = {"queue": "mail.dead-letters"}
+DETAILED = {"component": "rabbitmq", "metrics_path": "/metrics/detailed"}
+TARGETS = [*({"component": name} for name in ("exporter", "flower", "rabbitmq")), DETAILED]
+FIXED = {"workers": {"big": {"autoscaling": {"mode": "none", "replicas": 2, "max": 10}}}}
+BIG = {"queues": ["mail"], "concurrency": 8, "autoscaling": {"mode": "keda", "max": 10}}
+SHARED = merged(ON, {"workers": {"big": BIG}})
+"""Two pools work on `mail`, with 3 and 10 pods at most, and one of them on `a.b` as well."""
 CASES_OF_ALERTS = [
     Case("nobody-comes", "StalkQueueWithoutWorkers", backlog("5x60", "0x60"), "6m", [CRITICAL | MAIL]),
     Case("not-yet", "StalkQueueWithoutWorkers", backlog("5x60", "0x60"), "4m"),
@@ -133,6 +146,33 @@ CASES_OF_ALERTS = [
     ),
     Case("at-its-limit", "StalkBacklogGrowing", backlog("0+5x60", "3x60"), "40m", [WARNING | {"pool": "default"}]),
     Case("below-its-limit", "StalkBacklogGrowing", backlog("0+5x60", "2x60"), "40m"),
+    Case("shared-and-below", "StalkBacklogGrowing", backlog("0+5x60", "12x60"), "40m", values=SHARED),
+    Case(
+        "shared-and-at-its-limit",
+        "StalkBacklogGrowing",
+        backlog("0+5x60", "13x60"),
+        "40m",
+        [WARNING | {"pool": name} for name in ("default", "big")],
+        SHARED,
+    ),
+    # What only one of them works on tells that this one is at its limit.
+    Case(
+        "one-of-two-at-its-limit",
+        "StalkBacklogGrowing",
+        backlog("0+5x60", "4x60") | {queue(CONSUMERS, name="a.b"): "3x60"},
+        "40m",
+        [WARNING | {"pool": "default"}],
+        SHARED,
+    ),
+    Case("fixed-and-below", "StalkBacklogGrowing", backlog("0+5x60", "4x60"), "40m", values=merged(SHARED, FIXED)),
+    Case(
+        "fixed-and-at-its-limit",
+        "StalkBacklogGrowing",
+        backlog("0+5x60", "5x60"),
+        "40m",
+        [WARNING | {"pool": name} for name in ("default", "big")],
+        merged(SHARED, FIXED),
+    ),
     Case("drains", "StalkBacklogGrowing", backlog("600-5x60", "3x60"), "40m"),
     Case("stands", "StalkBacklogGrowing", backlog("600x60", "3x60"), "40m"),
     Case("refused", "StalkTasksRefused", refused("0x10 1+1x20"), "15m", [WARNING | {"dependency": "broker"}]),
@@ -188,20 +228,11 @@ CASES_OF_ALERTS = [
         volume("5x60", "data-other-0") | volume("5x60", namespace="other"),
         "15m",
     ),
-    Case(
-        "gone",
-        "StalkTargetDown",
-        targets("1x5 0x60"),
-        "20m",
-        [WARNING | {"component": name} for name in ("exporter", "flower", "rabbitmq")],
-    ),
-    Case(
-        "never-there",
-        "StalkTargetDown",
-        {},
-        "20m",
-        [WARNING | {"component": name} for name in ("exporter", "flower", "rabbitmq")],
-    ),
+    Case("gone", "StalkTargetDown", targets("1x5 0x60"), "20m", [WARNING | target for target in TARGETS]),
+    Case("never-there", "StalkTargetDown", {}, "20m", [WARNING | target for target in TARGETS]),
+    Case("without-queues", "StalkTargetDown", targets("1x60", "1x5 0x60"), "20m", [WARNING | DETAILED]),
+    Case("with-queues-alone", "StalkTargetDown", targets("0x60", "1x60"), "20m", [WARNING | t for t in TARGETS[:-1]]),
+    Case("one-of-two-pods", "StalkTargetDown", targets("1x60") | other_pods("0x60"), "20m"),
     Case("there", "StalkTargetDown", targets("1x60"), "20m"),
     Case(
         "fails",

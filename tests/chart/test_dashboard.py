@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from charting.objects import find
+from charting.cases import EXTERNAL
+from charting.objects import find, of_kind
 from charting.prometheus import promtool
 from charting.rendering import CHART, merged, render
 
@@ -23,6 +24,11 @@ def dashboard() -> dict[str, Any]:
     (text,) = config_map()["data"].values()
     found: dict[str, Any] = json.loads(text)
     return found
+
+
+def variables(values: dict[str, Any] = ON) -> dict[str, dict[str, Any]]:
+    (text,) = config_map(values)["data"].values()
+    return {each["name"]: each for each in json.loads(text)["templating"]["list"]}
 
 
 def filled_in(text: str) -> str:
@@ -54,7 +60,33 @@ def test_grafana_takes_those_of_two_releases() -> None:
 
 def test_nothing_else_of_it_is_changed() -> None:
     written = json.loads((CHART / "dashboards" / "stalk.json").read_text(encoding="utf-8"))
-    assert dashboard() | {"title": "", "uid": ""} == written | {"title": "", "uid": ""}
+    own = {"title": "", "uid": "", "templating": {}}
+    assert dashboard() | own == written | own
+    assert [each["name"] for each in written["templating"]["list"]] == list(variables())
+
+
+def test_what_it_is_about_no_series_has_to_tell() -> None:
+    nothing: dict[str, Any] = {
+        "metrics": {"enabled": True, "exporter": {"enabled": False}},
+        "api": {"enabled": False},
+        "flower": {"enabled": False},
+        "topology": {"extraQueues": ["z:a"]},
+        "workers": {"default": {"queues": ["mail", "a.b"]}},
+    }
+    found = variables(merged(EXTERNAL, nothing))
+    assert not of_kind(render(merged(EXTERNAL, nothing)), "ServiceMonitor"), "nobody tells"
+    assert found["datasource"]["type"] == "datasource"
+    for name, query in (("namespace", "shop"), ("release", "demo"), ("queue", "a.b,mail,z:a")):
+        assert (found[name]["type"], found[name]["query"]) == ("custom", query), name
+        assert not {"datasource", "definition", "refresh"} & set(found[name])
+    assert found["release"]["current"] == {"text": "demo", "value": "demo"}
+    assert found["queue"]["includeAll"]
+    assert found["queue"]["multi"]
+    assert found["queue"]["current"]["value"] == "$__all"
+
+
+def test_queues_that_the_chart_does_not_know_are_asked_for() -> None:
+    assert variables(merged(ON, {"workers": {"default": None}}))["queue"]["type"] == "query"
 
 
 def test_panels_do_not_overlap() -> None:

@@ -6,6 +6,7 @@ from snippets.blocks import Block, Page
 from snippets.rules import problems
 from snippets.shell import ShellError, commands
 from snippets.yaml_blocks import VERSION
+from stalk.extras import wheel
 
 VALUES = Block("docs/page.md", 1, "yaml", "# values.yaml\nworkers: {mail: {queues: [mail]}}\n")
 MODULE = Block("docs/page.md", 1, "python", "# shop/celery.py\nfrom celery import Celery\napp = Celery('shop')\n")
@@ -26,6 +27,7 @@ def wrong(language: str, text: str) -> str:
         ("sh", "kubectl -n stalk exec stalk-rabbitmq-0 -c rabbitmq -- rabbitmqctl list_queues name messages"),
         ("sh", "kubectl -n stalk get pods -l 'app.kubernetes.io/component in (redis, rabbitmq)' | grep stalk"),
         ("sh", 'for i in $(seq 60); do curl -s localhost:8000/tasks -H A:b -d \'{"word": "hi"}\'; done'),
+        ("sh", f"pip install 'stalk-celery[doctor,plot] @ {wheel()}' && pip install '.[plan]'"),
         ("sh", "stalk topology -A shop.celery:app\nmake test PYTEST=-x && ci/uv lock"),
         ("yaml", "workers: {mail: {queues: [mail]}}"),
         ("python", "import shop.celery\nassert shop.celery.app.main == 'shop'"),
@@ -93,6 +95,9 @@ def test_right(language: str, text: str) -> None:
         ("sh", "curl -X POST localhost:8000/tasks --json '{\"word\": 1}'", "curl before 7.82"),
         ("sh", "curl http://localhost:9999/", "none of the addresses"),
         ("sh", "pip install 'stalk-celery[dactor]'", "no extra {'dactor'}"),
+        ("sh", "pip install 'stalk-celery[doctor]'", "stalk-celery is on no index"),
+        ("sh", f"pip install 'stalk-celery[doctor] @ {wheel('0.0.1')}'", f"the wheel of this version is {wheel()}"),
+        ("inline", "pip install stalk-celery", "stalk-celery is on no index"),
         ("sh", "python ci/no_such_tool", "there is no ci/no_such_tool"),
         ("sh", "ci/no-such-tool", "there is no program ci/no-such-tool"),
         ("sh", "celery -A shop.celery:app worker --no-such-option", "knows no --no-such-option"),

@@ -12,8 +12,9 @@ from e2e.diagnosis import ask
 from e2e.harness import HELM
 from kube.control_plane import ControlPlane
 from kube.keda import KINDS, SPECS, custom
+from local import RabbitMQ
 
-__all__ = ["NAMESPACE", "OPERATOR", "Cluster"]
+__all__ = ["NAMESPACE", "OPERATOR", "Cluster", "beside"]
 
 NAMESPACE = "shop"
 OPERATOR: dict[str, Any] = {
@@ -32,6 +33,27 @@ OPERATOR: dict[str, Any] = {
         },
     },
 }
+
+
+def beside(broker: RabbitMQ, redis_port: int = 6379) -> dict[str, Any]:
+    """Return values of a release whose broker and Redis are on this machine, with the Secrets `broker` and `results`.
+
+    No part of it has a password of its own, for nobody would run the Job that makes them.
+    """
+    return {
+        "api": {"enabled": False},
+        "flower": {"enabled": False},
+        "rabbitmq": {"enabled": False},
+        "externalRabbitmq": {
+            "host": "127.0.0.1",
+            "port": broker.port,
+            "username": broker.user,
+            "existingSecret": "broker",
+            "management": {"url": broker.management_url},
+        },
+        "redis": {"enabled": False},
+        "externalRedis": {"host": "127.0.0.1", "port": redis_port, "existingSecret": "results"},
+    }
 
 
 class Cluster:

@@ -71,6 +71,7 @@ class Prometheus(Server):
             {
                 "job_name": f"{service}/{number}",
                 "metrics_path": endpoint["path"],
+                "honor_labels": endpoint.get("honorLabels", False),
                 "params": endpoint.get("params", {}),
                 "static_configs": [{"targets": [self._addresses[service]], "labels": labels}],
                 "relabel_configs": _snaked(endpoint.get("relabelings", [])),

@@ -3,6 +3,7 @@
 The tests stand in the order of a day: calm at zero, tasks that nobody takes, workers, failures, a dead letter, outages.
 """
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -141,6 +142,22 @@ def test_every_query_of_the_dashboard_is_answered(release: Release) -> None:
 
     # Nobody has retried a task; workers are at zero. More than once: a scrape may fail on a busy machine.
     eventually(lambda: empty() == {"Retried"}, 30, 1)
+
+
+@pytest.mark.parametrize("gone", ["", "exporter", "rabbitmq"])
+def test_an_imported_dashboard_finds_releases_and_queues(release: Release, gone: str) -> None:
+    """Also where one of those that tell is not there."""
+    wanted = {"namespace": NAMESPACE, "release": RELEASE, "queue": release.service.queue}
+    for variable in dashboard()["templating"]["list"]:
+        if variable["type"] != "query":
+            continue
+        match = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"])
+        assert match, variable
+        without = f'{match[1].removesuffix("}")},service!="{RELEASE}-stalk-{gone}"}}'
+        expr = without.replace("$namespace", NAMESPACE).replace("$release", RELEASE)
+        found = {labels[match[2]] for labels, _ in release.prometheus.query(expr)}
+        assert found == {wanted.pop(variable["name"])}, expr
+    assert not wanted
 
 
 def test_mailboxes_that_come_and_go_with_workers_are_not_kept(release: Release) -> None:

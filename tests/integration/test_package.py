@@ -21,6 +21,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from charting.cases import CASES
 from charting.rendering import render_text
 from release.versions import ROOT, version
+from stalk.extras import wheel
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -93,7 +94,7 @@ def test_another_checkout_gives_the_same_bytes(files: dict[str, bytes], tmp_path
         f"stalk-{VERSION}.tgz",
         f"stalk-image-{VERSION}.cdx.json",
         f"stalk-python-{VERSION}.cdx.json",
-        f"stalk_celery-{VERSION}-py3-none-any.whl",
+        wheel().rpartition("/")[2],
         f"stalk_celery-{VERSION}.tar.gz",
         "SHA256SUMS",
     }
@@ -136,16 +137,18 @@ def test_the_packaged_chart_renders_the_same(dist: Path, tmp_path: Path) -> None
 def test_the_wheel_works_in_an_empty_environment(dist: Path, tmp_path: Path) -> None:
     uv = ROOT / "ci" / "uv"
     run(uv, "venv", "--quiet", "--python", sys.executable, tmp_path / "venv")
-    (wheel,) = dist.glob("*.whl")
-    with zipfile.ZipFile(wheel) as files:
+    (built,) = dist.glob("*.whl")
+    with zipfile.ZipFile(built) as files:
         assert {each.date_time for each in files.infolist()} == {(2026, 1, 2, 3, 4, 4)}, "ZIP counts in two seconds"
-    run(uv, "pip", "install", "--quiet", "--python", tmp_path / "venv" / "bin" / "python", wheel)
+    run(uv, "pip", "install", "--quiet", "--python", tmp_path / "venv" / "bin" / "python", built)
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     said = run(tmp_path / "venv" / "bin" / "stalk", "--help", env=environment, cwd=tmp_path)
     assert re.search(r"\btopology\b", said)
     python = tmp_path / "venv" / "bin" / "python"
     printed = run(python, "-c", "import stalk; print(stalk.__version__, stalk.__file__)", env=environment, cwd=tmp_path)
     assert printed.startswith(f"{VERSION} {tmp_path}")
+    printed = run(python, "-c", "from stalk.extras import *; print(install('doctor'))", env=environment, cwd=tmp_path)
+    assert printed.strip() == f"pip install 'stalk-celery[doctor] @ {wheel()}'", "no checkout is there"
 
 
 def locked(*extras: str) -> set[tuple[str, str]]:

@@ -15,8 +15,8 @@ from PIL import Image
 
 from charting.rendering import render
 from release.artifacthub import SCREENSHOTS
-from screenshots.grafana import SOURCE, Grafana, address_towards
-from screenshots.take import GRAFANA, SIZE
+from screenshots.grafana import SOURCE, Grafana, Shown, address_towards
+from screenshots.take import GRAFANA, SIZE, chromium, take_dashboard
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,7 +105,8 @@ def recorded() -> Iterator[tuple[str, list[Request]]]:
 def test_a_grafana_is_given_our_prometheus_and_our_dashboard(recorded: tuple[str, list[Request]]) -> None:
     address, requests = recorded
     objects = render({"metrics": {"enabled": True}})
-    url = Grafana(f"http://admin:pw@{address}/sub/").prepare("http://127.0.0.1:9090", objects, "words")
+    shown = Grafana(f"http://admin:pw@{address}/sub/").prepare("http://127.0.0.1:9090", objects, "words")
+    url = shown.url
     assert [(method, path) for method, path, _, _ in requests] == [
         ("GET", "/sub/api/health"),
         ("DELETE", f"/sub/api/datasources/uid/{SOURCE}"),
@@ -120,6 +121,38 @@ def test_a_grafana_is_given_our_prometheus_and_our_dashboard(recorded: tuple[str
     assert url.startswith(f"http://{address}/sub/d/{written['dashboard']['uid']}?")
     assert all(f"var-{name}=" in url for name in variables)
     assert "admin" not in url
+    panels = written["dashboard"]["panels"]
+    assert set(shown.titles) == {
+        panel["title"] for panel in panels if panel["type"] == "timeseries" or "targets" in panel
+    }
+    assert shown.height > 38 * max(panel["gridPos"]["y"] for panel in panels)
+
+
+LAZY = """<style>body {{margin: 0}} div {{height: 300px}}</style>{panels}<script>
+const watching = new IntersectionObserver(entries => entries.filter(entry => entry.isIntersecting).forEach(entry => {{
+  watching.unobserve(entry.target);
+  setTimeout(() => {{
+    entry.target.innerHTML = `${{entry.target.id}}<canvas></canvas>`;
+    entry.target.style.background = 'rgb(255, 0, 0)';
+  }}, 200);
+}}));
+document.querySelectorAll('div').forEach(panel => watching.observe(panel));
+</script>"""
+"""A page that draws a panel when it has come into view, and a while later, as Grafana does."""
+
+
+def test_panels_below_the_fold_are_drawn(tmp_path: Path) -> None:
+    titles = [f"panel {number}" for number in range(12)]
+    panels = "".join(f'<div id="{title}"></div>' for title in titles)
+    (tmp_path / "page.html").write_text(LAZY.format(panels=panels))
+    shown = Shown((tmp_path / "page.html").as_uri(), titles, 300 * len(titles))
+    with chromium() as browser:
+        page = browser.new_page(viewport=SIZE)  # type: ignore[arg-type]
+        take_dashboard(page, shown, tmp_path / "dashboard.png")
+    with Image.open(tmp_path / "dashboard.png") as image:
+        assert image.size == (SIZE["width"], 300 * len(titles))
+        column = [image.convert("RGB").getpixel((1000, 300 * index + 250)) for index in range(len(titles))]
+    assert column == [(255, 0, 0)] * len(titles)
 
 
 def test_a_grafana_on_this_machine_reads_a_prometheus_on_loopback() -> None:

@@ -75,8 +75,8 @@ def _structural(node: Any) -> Any:
 
 
 @contextmanager
-def operator(plane: ControlPlane, folder: Path, watch: str = "") -> Iterator[None]:
-    """Run it meanwhile.
+def operator(plane: ControlPlane, folder: Path, watch: str = "") -> Iterator[str]:
+    """Run it meanwhile; give host and port of its metrics.
 
     Args:
         plane: has the kinds that the chart makes.
@@ -91,7 +91,8 @@ def operator(plane: ControlPlane, folder: Path, watch: str = "") -> Iterator[Non
     authority.cert_pem.write_to_path(folder / "ca.crt")
     issued.private_key_pem.write_to_path(folder / "tls.key")
     issued.cert_chain_pems[0].write_to_path(folder / "tls.crt")
-    ports = ("metrics-bind-address", "health-probe-bind-address", "metrics-service-bind-address")
+    metrics = f"127.0.0.1:{free_port()}"
+    ports = ("health-probe-bind-address", "metrics-service-bind-address")
     words = [
         str(shutil.which(PROGRAM)),
         f"--kubeconfig={plane.kubeconfig}",
@@ -99,8 +100,9 @@ def operator(plane: ControlPlane, folder: Path, watch: str = "") -> Iterator[Non
         f"--ca-dir={folder}",
         "--enable-apiservice-patching=false",
         "--enable-webhook-patching=false",
+        f"--metrics-bind-address={metrics}",
         *(f"--{name}=127.0.0.1:{free_port()}" for name in ports),
     ]
     where = {"POD_NAMESPACE": "keda", "KEDA_CLUSTER_OBJECT_NAMESPACE": "keda", "WATCH_NAMESPACE": watch}
     with program(folder / "keda.log", words, where):
-        yield
+        yield metrics

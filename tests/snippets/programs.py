@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 
 from app.main import app
 from snippets.blocks import ROOT
-from stalk import cli
+from stalk import cli, extras
 from stalk.plan import command as plan
 
 __all__ = [
@@ -206,6 +206,10 @@ def pip(words: Sequence[str]) -> Iterator[str]:
         missing = wanted.extras - set(project["optional-dependencies"])
         if missing:
             yield f"{project['name']} has no extra {missing}"
+        if wanted.url is None:
+            yield f"{project['name']} is on no index: write '{wanted} @ {extras.wheel()}', or link docs/install.md"
+        elif wanted.url != extras.wheel():
+            yield f"the wheel of this version is {extras.wheel()}, not {wanted.url}"
 
 
 def celery(words: Sequence[str]) -> Iterator[str]:

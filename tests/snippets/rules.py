@@ -52,7 +52,7 @@ _PROGRAMS: Mapping[str, Callable[[Sequence[str]], Iterator[str]]] = {
     "tail": programs.free,
 }
 """How the words of a command are checked, by its program. kubectl and helm also need the page."""
-_WORDS_TO_CHECK = {"docker", "helm", "kubectl", "make", "stalk"}
+_WORDS_TO_CHECK = {"docker", "helm", "kubectl", "make", "pip", "stalk"}
 """Programs whose commands in running text are checked."""
 
 
@@ -244,7 +244,7 @@ def _partly(words: Sequence[str], page: Page) -> Iterator[str]:
     """Check a command that may be no more than a name: `helm upgrade`, `kubectl edit`."""
     if words[0] == "stalk":
         yield from (problem for problem in programs.stalk(words) if "arguments are required" not in problem)
-    elif words[0] in {"make", "docker"} or len(words) > 3:
+    elif words[0] in {"make", "docker", "pip"} or len(words) > 3:
         yield from _words(words, page, world(yaml_blocks.values_blocks(page)))
 
 

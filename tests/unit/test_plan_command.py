@@ -4,13 +4,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from statistics import NormalDist
 
+import numpy as np
 import pytest
 import yaml
 from prometheus_client import generate_latest
 
 from app.metrics import Metrics
 from stalk.cli import main
+from stalk.extras import install
 from stalk.plan.command import QUERY
 
 QUICK = ["--rate", "2/s", "--for", "10m", "--duration", "p50=2s,p95=8s", "--runs", "1"]
@@ -174,13 +177,35 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--wait-p95" in capsys.readouterr().out
 
 
+def test_a_day_of_a_million_tasks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A recorded day with a pause of two hours; how long it takes is for `make bench NAME=plan`."""
+    number, concurrency, most, pause = 1_000_000, 4, 60, 2 * 3600
+    at = np.sort(np.random.default_rng(0).uniform(0, 86400 - pause, number))
+    at[at > 43200] += pause
+    trace = tmp_path / "day.csv"
+    trace.write_text("".join(f"{1.75e9 + seconds:.3f}\n" for seconds in at))
+    words = ["--duration", "p50=2s,p95=8s", "--concurrency", str(concurrency), "--max", str(most), "--as-is", "--json"]
+    assert plan("--trace", str(trace), *words) == 0
+    (told,) = json.loads(capsys.readouterr().out)["pools"]["default"]["candidates"]
+    assert told["tasks"] == number
+    sigma = np.log(8 / 2) / NormalDist().inv_cdf(0.95)
+    work = number * 2 * np.exp(sigma**2 / 2)
+    slot_seconds = told["pod_hours"] * 3600 * concurrency
+    assert told["busy"] * slot_seconds == pytest.approx(work, rel=0.02), "each task has had its time in a slot"
+    assert work / concurrency / 86400 < told["pods_mean"] <= told["pods_most"] <= most
+    assert 0 == told["wait_p50"] <= told["wait_p95"] <= told["wait_p99"] < told["wait_max"]
+    # Who comes first after the pause waits for a look and a pod; nobody waits for much more.
+    assert 5 < told["wait_max"] < 120
+    assert 86400 < told["seconds"] < 86400 + 3600
+
+
 def test_what_is_missing_is_named_with_the_line_to_type() -> None:
     program = "import sys; sys.modules['numpy'] = None; from stalk.cli import main; sys.exit(main(sys.argv[1:]))"
     done = subprocess.run(
         [sys.executable, "-c", program, "plan", *QUICK], text=True, capture_output=True, check=False, timeout=60
     )
     assert done.returncode == 1
-    assert done.stderr == "stalk plan: needs numpy. Type once:  pip install 'stalk-celery[plan]'\n"
+    assert done.stderr == f"stalk plan: needs numpy. Type once:  {install('plan')}\n"
 
 
 def test_the_other_commands_do_not_import_it() -> None:

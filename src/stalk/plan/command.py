@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
+from stalk.extras import install
 from stalk.plan.units import PlanProblem
 
 __all__ = ["plan"]
@@ -23,7 +24,7 @@ def plan(words: Sequence[str]) -> str | None:
     options = _parser().parse_args(words)
     missing = [name for name in PACKAGES if not _is_there(name)]
     if missing:
-        return f"needs {', '.join(missing)}. Type once:  pip install 'stalk-celery[plan]'"
+        return f"needs {', '.join(missing)}. Type once:  {install('plan')}"
     from stalk.plan.planning import run
 
     try:

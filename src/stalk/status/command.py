@@ -18,6 +18,7 @@ from stalk.doctor.sources.kubeconfig import KubeConfig
 from stalk.doctor.sources.kubernetes import Kubernetes, NoCluster
 from stalk.doctor.sources.management import ask_management
 from stalk.doctor.target import Target
+from stalk.extras import install
 from stalk.status.snapshot import Snapshot, look
 from stalk.status.table import COLUMNS, row, text
 
@@ -48,7 +49,7 @@ def status(options: Options) -> str | None:
         return str(error)
     except ImportError as error:
         extra = "plot" if "matplotlib" in str(error) else "doctor"
-        return f"{error.name} is not installed; pip install 'stalk-celery[{extra}]'"
+        return f"{error.name} is not installed. Type once:  {install(extra)}"
     except ValueError as error:
         return str(error)
 

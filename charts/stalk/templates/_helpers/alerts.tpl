@@ -95,20 +95,48 @@ alerts:
 {{- end }}
 {{- end -}}
 
+{{/* The most pods that a pool may have. */}}
+{{- define "stalk.mostPods" -}}
+{{- $a := .values.autoscaling -}}
+{{- int (ternary $a.replicas $a.max (eq $a.mode "none")) -}}
+{{- end -}}
+
+{{/* PromQL: a queue of a pool (list $ pool) has all the consumers that it can have, so the pool has all of its pods. A queue
+     may be in several pools, and RabbitMQ counts their workers together: then all of them are at their limits. */}}
+{{- define "stalk.atLimit" -}}
+{{- $root := index . 0 -}}
+{{- $pools := include "stalk.pools" $root | fromJson -}}
+{{- $queues := dict -}}
+{{- range $queue := (index . 1).values.queues -}}
+{{- $most := 0 -}}
+{{- range $pool := $pools -}}
+{{- if has $queue $pool.values.queues }}{{ $most = add $most (include "stalk.mostPods" $pool) }}{{ end -}}
+{{- end -}}
+{{- $limit := toString $most -}}
+{{- $_ := set $queues $limit (append (get $queues $limit | default list) $queue) -}}
+{{- end -}}
+{{- $found := list -}}
+{{- range $limit, $names := $queues -}}
+{{- $found = append $found (printf "max(%s) >= %s" (include "stalk.queueMetric" (list $root "consumers" $names)) $limit) -}}
+{{- end -}}
+{{- join " or " $found -}}
+{{- end -}}
+
 {{- define "stalk.alerts.pools" -}}
 {{- $scaled := list -}}
 alerts:
 {{- range $name, $p := include "stalk.pools" . | fromJson }}
 {{- $a := $p.values.autoscaling }}
 {{- if eq $a.mode "keda" }}{{ $scaled = append $scaled $p.name }}{{ end }}
-{{- $most := int (ternary $a.replicas $a.max (eq $a.mode "none")) }}
-{{- if $most }}
+{{- $most := include "stalk.mostPods" $p }}
+{{- if int $most }}
+{{- $ready := include "stalk.queueMetric" (list $ "messages_ready" $p.values.queues) }}
   - alert: StalkBacklogGrowing
     # A worker is one consumer of each of its queues, so this needs no other source to know that the pool is at its limit.
     expr: |-
-      sum({{ include "stalk.queueMetric" (list $ "messages_ready" $p.values.queues) }}) > 0
-        and sum(delta({{ include "stalk.queueMetric" (list $ "messages_ready" $p.values.queues) }}[15m])) > 0
-        and max({{ include "stalk.queueMetric" (list $ "consumers" $p.values.queues) }}) >= {{ $most }}
+      sum(max by (queue) ({{ $ready }})) > 0
+        and sum(delta({{ $ready }}[15m])) > 0
+        and ({{ include "stalk.atLimit" (list $ $p) }})
     for: 15m
     labels: {severity: warning, pool: {{ $name | quote }}}
     annotations:
@@ -234,20 +262,24 @@ alerts:
 {{- end }}
 {{- end -}}
 
-{{/* What tells the others: without it they are silent. The API is left out, as yours may have no /metrics. */}}
+{{/* What tells the others: without it they are silent. The API is left out, as yours may have no /metrics.
+     RabbitMQ is read twice, and only /metrics/detailed has the queues: each of the two has an `up` of its own. */}}
 {{- define "stalk.alerts.targets" -}}
 {{- $targets := list -}}
-{{- if include "stalk.hasExporter" . }}{{ $targets = append $targets "exporter" }}{{ end -}}
-{{- if .Values.flower.enabled }}{{ $targets = append $targets "flower" }}{{ end -}}
-{{- if .Values.rabbitmq.enabled }}{{ $targets = append $targets "rabbitmq" }}{{ end -}}
+{{- if include "stalk.hasExporter" . }}{{ $targets = append $targets (dict "name" "exporter") }}{{ end -}}
+{{- if .Values.flower.enabled }}{{ $targets = append $targets (dict "name" "flower") }}{{ end -}}
+{{- if .Values.rabbitmq.enabled -}}
+{{- $targets = append $targets (dict "name" "rabbitmq" "matcher" "metrics_path!=\"/metrics/detailed\"") -}}
+{{- $targets = append $targets (dict "name" "rabbitmq" "matcher" "metrics_path=\"/metrics/detailed\"" "path" "/metrics/detailed") -}}
+{{- end -}}
 alerts:
 {{- range $targets }}
   - alert: StalkTargetDown
-    expr: absent(up{ {{- include "stalk.matchers" $ }},service={{ include "stalk.name" (list $ .) | quote }}} == 1)
+    expr: absent(up{ {{- include "stalk.matchers" $ }},service={{ include "stalk.name" (list $ .name) | quote }}{{ with .matcher }},{{ . }}{{ end }}} == 1)
     for: 10m
-    labels: {severity: warning, component: {{ . }}}
+    labels: {severity: warning, component: {{ .name }}{{ with .path }}, metrics_path: {{ . }}{{ end }}}
     annotations:
-      summary: Prometheus cannot read {{ . }}.
+      summary: Prometheus cannot read {{ .name }}{{ with .path }}, its {{ . }}{{ end }}.
       description: The alerts that come from it are silent meanwhile.
 {{- end }}
 {{- end -}}

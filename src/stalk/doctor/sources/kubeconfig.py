@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stalk.doctor.sources.kubernetes import SECONDS, NoCluster, Response
+from stalk.extras import install
 
 __all__ = ["KubeConfig"]
 
@@ -24,7 +25,7 @@ class KubeConfig:
             from kubernetes import client, config
             from kubernetes.config.config_exception import ConfigException
         except ImportError:
-            raise NoCluster("the Kubernetes client is not installed; pip install 'stalk-celery[doctor]'") from None
+            raise NoCluster(f"the Kubernetes client is not installed. Type once:  {install('doctor')}") from None
         try:
             self._client: Any = config.new_client_from_config(context=context)
             contexts, current = config.list_kube_config_contexts()

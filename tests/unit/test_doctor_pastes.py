@@ -102,7 +102,7 @@ def broken() -> list[Facts]:
         Facts(
             APP,
             broker=broker(consumers={}),
-            management=ManagementFacts(queues=[{"name": ODD, "vhost": f"{ODD}/2", "consumers": 2}]),
+            management=ManagementFacts(queues=[{"name": ODD, "vhost": "shop/2", "consumers": 2}]),
         ),
         Facts(APP, broker=broker(), workers=workers(queues={NODE: [ASKED | {"exchange": {"name": "own"}}]})),
         Facts(APP, broker=broker(), workers=workers(registered={NODE: []})),

@@ -87,6 +87,10 @@ class Place:
     secrets: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Variable of the app's environment: the Secret and its key that it, or the file that it names, comes from."""
 
+    def values_of(self, server: str) -> str:
+        """Return the key of values.yaml for `rabbitmq` or `redis`: of the bundled one, or of one elsewhere."""
+        return server if getattr(self, server) else f"external{server.capitalize()}"
+
     def kubectl(self, *words: str) -> str:
         """Return a command of kubectl, in the release's namespace where that is known."""
         return shell("kubectl", *(["-n", self.namespace] if self.namespace else []), *words)
@@ -137,3 +141,17 @@ class Place:
         name, key = self.secrets[variable]
         path = key.replace(".", r"\.")
         return f"{self.kubectl('get', 'secret', name, '-o', f'jsonpath={{.data.{path}}}')} | base64 -d"
+
+    def tls(self, server: str, variable: str) -> str:
+        """Return what tells of TLS to a server of the release; empty where no release is seen.
+
+        Args:
+            server: `rabbitmq` or `redis`.
+            variable: that names the CA's file.
+        """
+        if authority := self.secret(variable):
+            return f"{authority} | openssl x509 -noout -subject -enddate   # whom the pods trust"
+        if getattr(self, server):
+            return self.look("services,configmaps", server)
+        enabled = values({self.values_of(server): {"tls": {"enabled": True}}})
+        return f"{enabled}   # values.yaml; or false" if self.namespace else ""

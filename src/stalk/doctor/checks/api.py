@@ -43,10 +43,7 @@ def _cure(facts: Facts, kind: str) -> str:
     if kind == "vhost":
         rights = place.rabbitmqctl("set_permissions", "--vhost", app.vhost, app.user, ".*", ".*", ".*")
         return f"{place.rabbitmqctl('add_vhost', app.vhost)} && {rights}"
-    authority = place.secret("BROKER_TLS_CA")
-    if authority:
-        return f"{authority} | openssl x509 -noout -subject -enddate   # whom the pods trust"
-    return (
+    return place.tls("rabbitmq", "BROKER_TLS_CA") or (
         f"BROKER_TLS=true BROKER_PORT=5671 {setting('BROKER_TLS_CA', Variable('CA_FILE'))}   # or all of them unset; "
         "in values.yaml: externalRabbitmq.tls"
     )
@@ -76,8 +73,14 @@ def _vhost(facts: Facts) -> Iterator[Finding]:
                     "vhost-differs",
                     f"{facts.app.name} uses queue {name} in vhost {facts.app.vhost}; "
                     f"its {each['consumers']} consumers are in vhost {each['vhost']}",
-                    f"{setting('BROKER_VHOST', each['vhost'])}   # in the environment of both API and workers",
+                    _with_vhost(facts, each["vhost"]),
                 )
+
+
+def _with_vhost(facts: Facts, vhost: str) -> str:
+    if facts.place.namespace:
+        return f"{values({facts.place.values_of('rabbitmq'): {'vhost': vhost}})}   # values.yaml: for API and workers"
+    return f"{setting('BROKER_VHOST', vhost)}   # in the environment of both API and workers"
 
 
 def _queues(facts: Facts) -> Iterator[Finding]:

@@ -50,10 +50,7 @@ def _cure(facts: Facts, kind: str) -> str:
         known, ping = place.secret("REDIS_PASSWORD"), place.redis_cli(facts.app.results, "ping")
         given = f'REDIS_PASSWORD="$({known})"; ' if known else ""
         return place.restart("redis") if place.redis else f"{given}{ping}   # PONG: the password is right"
-    authority = place.secret("REDIS_TLS_CA")
-    if authority:
-        return f"{authority} | openssl x509 -noout -subject -enddate   # whom the pods trust"
-    return (
+    return place.tls("redis", "REDIS_TLS_CA") or (
         f"REDIS_TLS=true {setting('REDIS_TLS_CA', Variable('CA_FILE'))}   # or both unset; in values.yaml: "
         "externalRedis.tls"
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from stalk.doctor.facts import Facts
 from stalk.doctor.findings import Finding
-from stalk.doctor.paste import Variable
+from stalk.doctor.paste import Variable, values
 
 __all__ = ["check"]
 
@@ -25,7 +25,7 @@ def check(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "metrics-off",
             "GET /api/overview says disable_stats: true, and enable_queue_totals: false",
-            "management.disable_stats = false   # in rabbitmq.conf; or management.enable_queue_totals = true",
+            _statistics(facts),
         )
 
 
@@ -42,3 +42,10 @@ def _reach(facts: Facts) -> str:
     if facts.place.rabbitmq:
         return facts.place.look("pods,services,networkpolicies", "rabbitmq")
     return "rabbitmq-plugins enable rabbitmq_management   # and BROKER_MANAGEMENT_URL names this broker"
+
+
+def _statistics(facts: Facts) -> str:
+    if facts.place.rabbitmq:
+        line = values({"rabbitmq": {"extraConfig": "management.disable_stats = false"}})
+        return f"{line}   # values.yaml: in place of what is there of statistics"
+    return "management.disable_stats = false   # in rabbitmq.conf; or management.enable_queue_totals = true"

@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from e2e.harness import Release
+from snippets.pastes import unpasteable
 
 __all__ = ["BUSY_SECONDS", "STALK", "ask", "diagnose", "evidence", "names"]
 
@@ -18,9 +20,14 @@ SECRETS = ("rabbitmq-password", "rabbitmq-monitor-password", "redis-password", "
 
 
 def ask(
-    words: Sequence[str], environment: Mapping[str, str]
+    words: Sequence[str], environment: Mapping[str, str], namespace: str = ""
 ) -> tuple[dict[str, Any], subprocess.CompletedProcess[str]]:
     """Ask the doctor; again where the API server of a busy machine was too late for it.
+
+    Args:
+        words: behind `stalk doctor --json`.
+        environment: of the process.
+        namespace: of the release, where the words do not name it and the doctor knows it.
 
     Returns:
         What it says, and the command that has said it.
@@ -33,6 +40,7 @@ def ask(
     assert done.stdout.startswith("{"), done.stdout + done.stderr
     said: dict[str, Any] = json.loads(done.stdout)
     assert said["seconds"] < BUSY_SECONDS
+    assert unpasteable(said, dict(pairwise(words)).get("--namespace", namespace)) == []
     return said, done
 
 

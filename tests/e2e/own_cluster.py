@@ -139,4 +139,4 @@ class Cluster:
         """Look as the pod of `helm test` does, with the rights of its service account."""
         token = self.plane.pod_environment(folder, NAMESPACE, "stalk-doctor")
         nowhere = {"BROKER_HOST": "127.0.0.1", "BROKER_PORT": "1", "REDIS_HOST": "127.0.0.1", "REDIS_PORT": "1"}
-        return ask(["--in-cluster", "-q", "test-queue"], self.plane.environment | token | nowhere)[0]
+        return ask(["--in-cluster", "-q", "test-queue"], self.plane.environment | token | nowhere, NAMESPACE)[0]

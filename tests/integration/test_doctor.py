@@ -4,6 +4,7 @@ import json
 import time
 import uuid
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from integration.conftest import PASSWORD
 from integration.harness import Service, eventually
 from local import RabbitMQ
+from snippets.pastes import unpasteable
 
 APPS = Path(__file__).parent / "apps"
 APP = ("-A", "app.worker.celery_app")
@@ -45,6 +47,7 @@ def diagnose(service: Service, *words: str, **env: str) -> Diagnosis:
     assert done.stdout.startswith("{"), done.stdout + done.stderr
     assert service.broker.password not in done.stdout + done.stderr
     said = json.loads(done.stdout)
+    assert unpasteable(said, dict(pairwise(words)).get("--namespace", "")) == []
     assert said["seconds"] < 20  # 15 is promised, and tested below; here others run beside it
     return Diagnosis(done.returncode, said, done.stdout)
 

@@ -19,7 +19,7 @@ OCI = "oci://ghcr.io/stalk-celery/charts/stalk"
 _REPOSITORIES = {"kedacore": "https://kedacore.github.io/charts"}
 """Of others, by the name that documents give them."""
 _WITH_VALUE = {
-    *("-n", "--namespace", "--version", "--timeout", "--revision", "--kube-context", "--kube-version"),
+    *("-n", "--namespace", "--repo", "--version", "--timeout", "--revision", "--kube-context", "--kube-version"),
     *("--set", "--set-string", "-f", "--values", "--api-versions", "-s", "--show-only"),
 }
 
@@ -57,7 +57,7 @@ def _rendered(plain: Sequence[str], words: Sequence[str], files: Mapping[str, st
         yield f"a release and a chart, not {plain}"
         return
     release, chart = plain
-    if chart.partition("/")[0] in _REPOSITORIES:
+    if chart.partition("/")[0] in _REPOSITORIES or {"--repo", _REPOSITORIES["kedacore"]} <= set(words):
         return
     yield from _ours(release)
     yield from _chart(chart)

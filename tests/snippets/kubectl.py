@@ -12,7 +12,7 @@ _GLOBAL = {"-n": 1, "--namespace": 1, "--context": 1, "--kubeconfig": 1}
 _LOOK = {"-l": 1, "-o": 1, "-A": 0}
 _FLAGS: dict[str, dict[str, int]] = {
     "annotate": {"-l": 1, "--overwrite": 0},
-    "apply": {"-f": 1, "--server-side": 0},
+    "apply": {"-f": 1, "--server-side": 0, "--force-conflicts": 0},
     "auth": {},
     "cluster-info": {},
     "config": {},
@@ -28,6 +28,7 @@ _FLAGS: dict[str, dict[str, int]] = {
     "port-forward": {},
     "rollout": {"-l": 1, "--timeout": 1},
     "scale": {"--replicas": 1, "-l": 1},
+    "set": {"-l": 1},
     "top": {"-l": 1},
     "wait": {"-l": 1, "--for": 1, "--timeout": 1, "--all": 0},
 }

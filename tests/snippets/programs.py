@@ -51,15 +51,18 @@ _RABBITMQCTL = {
     "add_user": (1, 2),
     "add_vhost": (1, 1),
     "alarms": (0, 0),
+    "authenticate_user": (1, 2),
+    "change_password": (1, 2),
     "delete_queue": (1, 1),
     "list_queues": (0, 20),
     "memory_breakdown": (0, 0),
     "set_permissions": (4, 4),
+    "set_policy": (3, 3),
     "set_user_tags": (2, 9),
     "status": (0, 0),
 }
-"""Subcommands, and how many words each takes beside `--vhost`."""
-_COLUMNS = {"consumers", "message_bytes", "messages", "messages_ready", "name"}
+"""Subcommands, and how many words each takes beside its options."""
+_COLUMNS = {"arguments", "consumers", "message_bytes", "messages", "messages_ready", "name"}
 
 
 def stalk(words: Sequence[str]) -> Iterator[str]:
@@ -217,6 +220,8 @@ def celery(words: Sequence[str]) -> Iterator[str]:
     from celery.bin.worker import worker
 
     rest = [word for word in words[1:] if word.startswith("-") or word == "worker"]
+    if list(words[3:]) == ["inspect", "registered"]:
+        return
     if "worker" not in rest:
         yield f"no rule for {' '.join(words)}: add one to tests/snippets/programs.py"
         return
@@ -254,9 +259,10 @@ def git(words: Sequence[str]) -> Iterator[str]:
 def rabbitmqctl(words: Sequence[str]) -> Iterator[str]:
     """Hold subcommands, numbers of arguments and columns against a table."""
     rest = list(words[1:])
-    if "--vhost" in rest:
-        index = rest.index("--vhost")
-        del rest[index : index + 2]
+    for option in ("--vhost", "--apply-to"):
+        if option in rest:
+            index = rest.index(option)
+            del rest[index : index + 2]
     if not rest or rest[0] not in _RABBITMQCTL:
         yield f"{' '.join(words[:2])} is in no table of tests/snippets/programs.py"
         return
@@ -282,5 +288,7 @@ def free(_words: Sequence[str]) -> Iterator[str]:
 
 def redis_cli(words: Sequence[str]) -> Iterator[str]:
     """Which section of `info`?"""
+    if list(words[1:]) == ["ping"]:
+        return
     if words[1] != "info" or not set(words[2:]) <= {"memory", "persistence", "clients", "stats"}:
         yield f"no rule for {' '.join(words)}: add one to tests/snippets/programs.py"

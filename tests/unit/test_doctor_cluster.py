@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from snippets.pastes import problems
 from stalk.doctor.checks import hpa, keda, network, pods, settings
 from stalk.doctor.cluster import AUTOSCALING, Cluster
 from stalk.doctor.findings import Finding
@@ -26,13 +27,15 @@ def recorded() -> Cluster:
 
 
 def findings(cluster: Cluster, unacknowledged: dict[str, int] | None = None) -> list[Finding]:
-    return [
+    found = [
         *settings.check(cluster),
         *keda.check(cluster, unacknowledged or {}),
         *hpa.check(cluster, cluster.backlog),
         *pods.check(cluster),
         *network.check(cluster),
     ]
+    assert [(each.paste, why) for each in found for why in problems(each.paste, cluster.namespace)] == []
+    return found
 
 
 def named(cluster: Cluster, part: str) -> dict[str, Any]:
@@ -264,7 +267,6 @@ def test_one_thing_that_is_broken_is_the_one_that_is_found(change: Change, findi
     found = findings(cluster)
     assert {each.id for each in found} == {finding}, found
     assert proof in " ".join(each.evidence for each in found)
-    assert all(each.paste for each in found)
 
 
 def over_tls(cluster: Cluster) -> None:

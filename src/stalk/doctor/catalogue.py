@@ -307,7 +307,7 @@ CATALOGUE: dict[str, Kind] = {
         ),
         network_policy=(
             "Connections time out, though both sides run.",
-            "A NetworkPolicy does not let one component reach another.",
+            "A NetworkPolicy does not let one component reach another or the cluster's DNS, or KEDA reach RabbitMQ.",
         ),
         stuck_finalizer=(
             "An object, or a whole namespace, stays in Terminating.",

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["AUTOSCALING", "Cluster", "Json", "environment", "name_of", "queues_of_worker", "secret_of"]
+from stalk.doctor.paste import Place, values_of
+
+__all__ = ["AUTOSCALING", "Cluster", "Json", "environment", "name_of", "queues_of_worker", "secret_of", "secrets_of"]
 
 Json = dict[str, Any]
 
@@ -78,6 +80,26 @@ class Cluster:
         """Tell whether the release has a pool that KEDA should scale: the chart notes it on the Deployment."""
         return any((each["metadata"].get("annotations") or {}).get(AUTOSCALING) == "keda" for each in self.workers())
 
+    @property
+    def place(self) -> Place:
+        """What lines to paste may name."""
+        parts = ("api", "flower", "beat", "worker")  # workers may have no pod, and have fewer rights in the broker
+        known = [each for part in parts for each in self.deployments if component(each) == part]
+        servers = {component(each): name_of(each) for each in reversed(self.pods)}
+        return Place(
+            self.namespace,
+            self.release,
+            name_of(known[0]) if known else "",
+            servers.get("rabbitmq", ""),
+            servers.get("redis", ""),
+            secrets_of(known[0]) if known else {},
+        )
+
+    def values(self, deployment: str, tree: Json) -> str:
+        """Return a line of values for the part of the release that has this Deployment."""
+        found: Json = next((each for each in self.deployments if name_of(each) == deployment), {"metadata": {}})
+        return values_of(found["metadata"].get("labels") or {}, tree)
+
     def workers(self) -> list[Json]:
         """Return the Deployments of worker pools."""
         return [each for each in self.deployments if component(each) == "worker"]
@@ -139,3 +161,13 @@ def secret_of(deployment: Json, path: str) -> tuple[str, str] | None:
             keys = {one["path"]: one["key"] for one in secret.get("items") or ()}
             return str(secret["secretName"]), str(keys.get(file, file))
     return None
+
+
+def secrets_of(deployment: Json) -> dict[str, tuple[str, str]]:
+    """Return variables of a Deployment, and the Secret and key that each, or the file that it names, comes from."""
+    found = {}
+    for name, value in environment(deployment).items():
+        source = (secret_of(deployment, value) if name.endswith("_CA") else None) if isinstance(value, str) else value
+        if source:
+            found[name] = source
+    return found

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from stalk.doctor.paste import Place, Variable, shell
+
 __all__ = ["AppFacts", "BrokerFacts", "Facts", "ManagementFacts", "Problem", "RedisFacts", "TaskFacts", "WorkerFacts"]
 
 Json = dict[str, Any]
@@ -40,6 +42,9 @@ class AppFacts:
     result_serializer: str = "json"
     tasks: Mapping[str, str] = field(default_factory=dict)
     """Name of a task that may be sent, and the queue that it is sent to."""
+    user: str = ""
+    """Whom the broker knows the app as."""
+    management_user: str = ""
     assumed: bool = False
     """No app was named: queues are what Stalk makes them, and an app of somebody's own may make them otherwise."""
 
@@ -139,5 +144,10 @@ class Facts:
     consumer_timeout: float | None = None
     """Of the broker, in seconds, where something says it."""
     consumer_timeout_from: str = "RabbitMQ's default"
-    here: str = ""
-    """How a line to paste begins so that it runs where the doctor ran; empty for this shell."""
+    place: Place = field(default_factory=Place)
+    """Where lines are pasted."""
+
+    def celery(self, *words: str) -> str:
+        """Return a command of Celery's for the app that was named, or else for the one that the shell has."""
+        app = Variable("STALK_APP") if self.app.assumed else self.app.name
+        return shell("celery", "-A", app, *words)

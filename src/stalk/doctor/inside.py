@@ -11,6 +11,7 @@ from stalk.doctor.checks import check
 from stalk.doctor.facts import BrokerFacts, Facts, WorkerFacts
 from stalk.doctor.findings import Unchecked
 from stalk.doctor.gather import Running, start
+from stalk.doctor.paste import Variable, setting, shell
 from stalk.doctor.report import Report
 from stalk.doctor.sources.api import ask_api
 from stalk.doctor.sources.broker import ask_broker
@@ -26,6 +27,8 @@ LIMIT_SECONDS = 13.0
 
 WORKERS_SECONDS = 9.0
 """What asking workers may take: for their heartbeats, and again for those that sent none."""
+
+WITH_APP = shell("stalk", "doctor", "-A", Variable("STALK_APP"))
 
 T = TypeVar("T")
 
@@ -60,7 +63,7 @@ def gather(target: Target, asked: Asked, deadline: float, unchecked: list[Unchec
             unchecked.append(Unchecked(tuple(links), what, str(error) or type(error).__name__, paste))
             return None
 
-    facts = Facts(target.facts)
+    facts = Facts(target.facts, api_url=asked.api_url or "")
     broker = start(_broker_and_workers, target, deadline)
     management = start(ask_management, target)
     redis = start(ask_redis, target, asked.task_id) if target.facts.results.partition(":")[2] else None
@@ -68,7 +71,10 @@ def gather(target: Target, asked: Asked, deadline: float, unchecked: list[Unchec
     found = wait(broker, "the broker", ("API", "exchange", "queue", "worker"))
     facts.broker, facts.workers = found or (None, None)
     facts.management = wait(
-        management, "the broker's management API", ("scaler",), "BROKER_MANAGEMENT_URL=http://<host>:15672 stalk doctor"
+        management,
+        "the broker's management API",
+        ("scaler",),
+        f"{setting('BROKER_MANAGEMENT_URL', _management_url(target))} stalk doctor",
     )
     if redis is not None:
         facts.redis = wait(redis, "Redis", ("request", "result"))
@@ -79,8 +85,14 @@ def gather(target: Target, asked: Asked, deadline: float, unchecked: list[Unchec
     if target.facts.assumed:
         _leave_to_the_app(facts, unchecked)
     if not target.facts.queues:
-        unchecked.append(Unchecked(("queue",), "queues", "none is named", "stalk doctor -A <app>   # or -q <queue>"))
+        unchecked.append(Unchecked(("queue",), "queues", "none is named", f"{WITH_APP}   # or -q and a queue"))
     return facts
+
+
+def _management_url(target: Target) -> str:
+    """Return where RabbitMQ's management API is unless somebody has moved it."""
+    host, _, port = target.facts.broker.partition("/")[0].rpartition(":")
+    return f"https://{host}:15671" if port == "5671" else f"http://{host}:15672"
 
 
 def _leave_to_the_app(facts: Facts, unchecked: list[Unchecked]) -> None:
@@ -93,7 +105,7 @@ def _leave_to_the_app(facts: Facts, unchecked: list[Unchecked]) -> None:
         if (declared or {}).get("x-dead-letter-exchange") == DEAD_LETTER_EXCHANGE.name:
             ours[name] = answer
         else:
-            unchecked.append(Unchecked(("queue",), f"arguments of queue {name}", answer, "stalk doctor -A <app>"))
+            unchecked.append(Unchecked(("queue",), f"arguments of queue {name}", answer, WITH_APP))
     facts.broker = replace(facts.broker, inequivalent=ours)
 
 

@@ -11,6 +11,7 @@ from stalk.doctor.facts import BrokerFacts, Facts, Problem, RedisFacts
 from stalk.doctor.findings import Unchecked
 from stalk.doctor.forward import Forwards, NoForward
 from stalk.doctor.inside import LIMIT_SECONDS, Asked, gather, seen
+from stalk.doctor.paste import repeated
 from stalk.doctor.reach import FORWARD_SECONDS, Reach, Secrets
 from stalk.doctor.redact import Redactor
 from stalk.doctor.release import findings, kubernetes_says, names, seen_in
@@ -41,7 +42,6 @@ def examine_release(kubernetes: Kubernetes, release: str | None, asked: Asked, b
                 asked = Asked(asked.task_id, _api_url(cluster, forwards, unchecked))
             facts = gather(target, asked, began + LIMIT_SECONDS, unchecked)
             _believe_only_what_pods_see(facts, cluster, unchecked)
-            facts.here = f"kubectl -n {cluster.namespace} exec deploy/{facts.app.name} -- "
         except (NoCluster, NoForward, ValidationError, LookupError) as error:
             why = f"{error.error_count()} settings cannot be read" if isinstance(error, ValidationError) else str(error)
             unchecked.append(Unchecked(SERVERS, "broker, Redis and workers", why, _inside(cluster)))
@@ -62,9 +62,7 @@ def _api_url(cluster: Cluster, forwards: Forwards, unchecked: list[Unchecked]) -
         port = int(service["spec"]["ports"][0]["port"])
         local = forwards.open(f"service/{name_of(service)}", port, time.monotonic() + FORWARD_SECONDS)
     except NoForward as error:
-        unchecked.append(
-            Unchecked(("API",), "the API", str(error), "kubectl get pods -l app.kubernetes.io/component=api")
-        )
+        unchecked.append(Unchecked(("API",), "the API", str(error), cluster.place.look("pods", "api")))
         return None
     return f"http://127.0.0.1:{local}"
 
@@ -104,8 +102,5 @@ def _believe_only_what_pods_see(facts: Facts, cluster: Cluster, unchecked: list[
 
 def _inside(cluster: Cluster) -> str:
     """Return the line that runs the doctor where the app's environment is."""
-    for kind in ("api", "worker"):
-        for each in cluster.deployments:
-            if component(each) == kind:
-                return f"kubectl -n {cluster.namespace} exec deploy/{name_of(each)} -- stalk doctor -A <app>"
-    return ""
+    queues = sorted({queue for each in cluster.workers() for queue in cluster.queues_of(name_of(each))})
+    return cluster.place.stalk("doctor", *repeated("-q", queues))

@@ -10,6 +10,7 @@ from stalk.doctor.facts import Facts
 from stalk.doctor.findings import Finding, Unchecked
 from stalk.doctor.gather import start
 from stalk.doctor.inside import LIMIT_SECONDS, Asked, gather, seen
+from stalk.doctor.paste import shell
 from stalk.doctor.report import Report
 from stalk.doctor.sources.kubernetes import Kubernetes
 from stalk.doctor.target import Target
@@ -33,12 +34,23 @@ def kubernetes_says(kubernetes: Kubernetes, release: str | None, began: float) -
     """
     cluster = kubernetes.cluster(release, began)
     unchecked = [
-        Unchecked((LINK_OF.get(what, "pods"),), what, why, f"kubectl auth can-i list {what.lower()}")
+        Unchecked((LINK_OF.get(what, "pods"),), what, why, _may(kubernetes, what))
         for what, why in kubernetes.refused.items()
     ]
     if cluster.operators is None and cluster.scaled_objects:
         unchecked.insert(0, Unchecked(("scaler",), "KEDA's operator", "its Deployment may not be listed"))
     return cluster, unchecked
+
+
+def _may(kubernetes: Kubernetes, what: str) -> str:
+    """Return the command that says whether this user may read something."""
+    resource = {
+        "autoscalers": "horizontalpodautoscalers.autoscaling",
+        "ScaledObjects": "scaledobjects.keda.sh",
+        "NetworkPolicies": "networkpolicies.networking.k8s.io",
+        "ReplicaSets": "replicasets.apps",
+    }.get(what, what.lower())
+    return shell("kubectl", "-n", kubernetes.namespace, "auth", "can-i", "list", resource)
 
 
 def examine_both(
@@ -76,6 +88,7 @@ def findings(cluster: Cluster, facts: Facts | None) -> Iterator[Finding]:
     if facts is not None:
         if cluster.consumer_timeout is not None:
             facts.consumer_timeout, facts.consumer_timeout_from = cluster.consumer_timeout
+        facts.place = cluster.place
         yield from check(facts)
         if facts.broker is not None:
             cluster.backlog = {queue: facts.broker.ready.get(queue, 0) for queue in facts.app.queues}
@@ -115,4 +128,5 @@ def seen_in(kubernetes: Kubernetes, cluster: Cluster) -> dict[Link, str]:
 
 def names(cluster: Cluster) -> set[str]:
     """Return names that are no secret, even where a weak password is a part of one."""
-    return {cluster.namespace, cluster.release, *(name_of(each) for _, each in cluster.objects())}
+    secrets = (name for name, _ in cluster.place.secrets.values())
+    return {cluster.namespace, cluster.release, *secrets, *(name_of(each) for _, each in cluster.objects())}

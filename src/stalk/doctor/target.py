@@ -50,7 +50,16 @@ class Target:
     def public(self) -> set[str]:
         """Names that are no secret, even where a weak password is a part of one."""
         facts = self.facts
-        names = {facts.name, facts.broker, facts.vhost, facts.results, *facts.queues, *facts.tasks}
+        names = {
+            facts.name,
+            facts.broker,
+            facts.vhost,
+            facts.results,
+            facts.user,
+            facts.management_user,
+            *facts.queues,
+            *facts.tasks,
+        }
         return (
             names
             | {f"{queue}.dead-letters" for queue in facts.queues}
@@ -68,18 +77,19 @@ def of_app(name: str, settings: FlowerSettings, queues: Sequence[str]) -> Target
     with contextlib.suppress(Exception):  # a sender need not have the code of the tasks that it sends
         app.loader.import_default_modules()
     app.finalize()
-    return Target(app, _facts(app, name, queues or list(app.amqp.queues)), settings)
+    return Target(app, _facts(app, name, queues or list(app.amqp.queues), settings), settings)
 
 
 def of_settings(name: str, settings: FlowerSettings, queues: Sequence[str]) -> Target:
     """Return an app that Stalk itself sets up, on the queues that are named."""
     app = configure(Celery("stalk-doctor"), settings, queues or ["stalk-doctor"])
-    return Target(app, replace(_facts(app, name, queues), assumed=True), settings)
+    return Target(app, replace(_facts(app, name, queues, settings), assumed=True), settings)
 
 
-def _facts(app: Celery, name: str, queues: Sequence[str]) -> AppFacts:
+def _facts(app: Celery, name: str, queues: Sequence[str], settings: FlowerSettings) -> AppFacts:
     broker = urlsplit(str(app.conf.broker_url or ""))
     vhost = unquote(broker.path.removeprefix("/")) or "/"
+    user = unquote(broker.username or "guest")
     known = {queue: app.amqp.queues[queue] for queue in queues}
     return AppFacts(
         name=name,
@@ -92,6 +102,8 @@ def _facts(app: Celery, name: str, queues: Sequence[str]) -> AppFacts:
         accept_content=tuple(app.conf.accept_content),
         result_serializer=app.conf.result_serializer,
         tasks={task: _queue(app, task) for task in sorted(app.tasks) if not task.startswith("celery.")},
+        user=user,
+        management_user=settings.broker_management_user or user,
     )
 
 

@@ -4,33 +4,49 @@ from collections.abc import Iterator
 
 from stalk.doctor.facts import Facts
 from stalk.doctor.findings import Finding
+from stalk.doctor.paste import Variable, setting, shell, values
 
 __all__ = ["check"]
-
-CURES = {
-    "dns": "kubectl get service -A | grep rabbitmq   # then BROKER_HOST=<service>.<namespace>",
-    "unreachable": "kubectl get pods,networkpolicies -l app.kubernetes.io/component=rabbitmq",
-    "login": "kubectl get secret <release>-credentials -o yaml   # the key that BROKER_PASSWORD comes from, and "
-    "rabbitmqctl change_password <user> <password> on the broker",
-    "vhost": "rabbitmqctl add_vhost '{vhost}' && rabbitmqctl set_permissions -p '{vhost}' <user> '.*' '.*' '.*'",
-    "tls": "BROKER_TLS=true BROKER_PORT=5671 BROKER_TLS_CA=<file>   # or all of them unset; in values.yaml: "
-    "externalRabbitmq.tls",
-}
 
 
 def check(facts: Facts) -> Iterator[Finding]:
     """Judge the API's answers, its way to the broker, and its settings beside the workers'."""
     if facts.api_problem:
-        yield Finding("api-not-ready", facts.api_problem, "kubectl logs -l app.kubernetes.io/component=api --tail=20")
+        yield Finding("api-not-ready", facts.api_problem, _api(facts))
     problem = facts.broker.problem if facts.broker else None
     if problem is not None:
         kind = "unreachable" if problem.kind == "other" else problem.kind
-        text = CURES[kind].format(vhost=facts.app.vhost)
-        yield Finding(f"broker-{kind}", f"{facts.app.broker}: {problem.text}", text)
+        yield Finding(f"broker-{kind}", f"{facts.app.broker}: {problem.text}", _cure(facts, kind))
     yield from _vhost(facts)
     yield from _queues(facts)
     yield from _exchanges(facts)
     yield from _serializers(facts)
+
+
+def _api(facts: Facts) -> str:
+    if facts.place.namespace:
+        return facts.place.kubectl("logs", "-l", facts.place.selector("api"), "--tail=20")
+    return shell("curl", "-i", f"{facts.api_url.rstrip('/')}/readyz")
+
+
+def _cure(facts: Facts, kind: str) -> str:
+    """Return what mends the way to the broker, or tells more of it."""
+    app, place = facts.app, facts.place
+    if kind == "dns":
+        return "kubectl get services -A | grep -E '567[12]'   # BROKER_HOST is the name of one, a dot, its namespace"
+    if kind == "unreachable":
+        return place.look("pods,services,networkpolicies", "rabbitmq")
+    if kind == "login":
+        known, change = place.secret("BROKER_PASSWORD"), ("change_password", app.user, Variable("BROKER_PASSWORD"))
+        given = f'BROKER_PASSWORD="$({known})"; ' if known else ""
+        return place.restart("rabbitmq") if place.rabbitmq else f"{given}{place.rabbitmqctl(*change)}"
+    if kind == "vhost":
+        rights = place.rabbitmqctl("set_permissions", "--vhost", app.vhost, app.user, ".*", ".*", ".*")
+        return f"{place.rabbitmqctl('add_vhost', app.vhost)} && {rights}"
+    return place.tls("rabbitmq", "BROKER_TLS_CA") or (
+        f"BROKER_TLS=true BROKER_PORT=5671 {setting('BROKER_TLS_CA', Variable('CA_FILE'))}   # or all of them unset; "
+        "in values.yaml: externalRabbitmq.tls"
+    )
 
 
 def _idle_with_messages(facts: Facts) -> Iterator[tuple[str, int]]:
@@ -57,8 +73,14 @@ def _vhost(facts: Facts) -> Iterator[Finding]:
                     "vhost-differs",
                     f"{facts.app.name} uses queue {name} in vhost {facts.app.vhost}; "
                     f"its {each['consumers']} consumers are in vhost {each['vhost']}",
-                    f"BROKER_VHOST={each['vhost']}   # in the environment of API and workers: the same in both",
+                    _with_vhost(facts, each["vhost"]),
                 )
+
+
+def _with_vhost(facts: Facts, vhost: str) -> str:
+    if facts.place.namespace:
+        return f"{values({facts.place.values_of('rabbitmq'): {'vhost': vhost}})}   # values.yaml: for API and workers"
+    return f"{setting('BROKER_VHOST', vhost)}   # in the environment of both API and workers"
 
 
 def _queues(facts: Facts) -> Iterator[Finding]:
@@ -71,7 +93,7 @@ def _queues(facts: Facts) -> Iterator[Finding]:
                 "queue-differs",
                 f"{facts.app.name} sends to {name}, where {ready} messages wait; "
                 f"{', '.join(sorted(facts.workers.queues))} consume {', '.join(consumed)}",
-                f"workers: {{default: {{queues: [{name}]}}}}   # values.yaml; or celery worker -Q {name}",
+                f"{values({'workers': {'default': {'queues': [name]}}})}   # values.yaml; or celery worker -Q",
             )
 
 
@@ -87,7 +109,8 @@ def _exchanges(facts: Facts) -> Iterator[Finding]:
                     "exchange-differs",
                     f"for queue {each['name']} {facts.app.name} publishes to exchange {ours[0] or '(default)'}, "
                     f"{worker} binds it to {theirs or '(default)'}",
-                    "configure(app, settings, queues=[…])   # from stalk.celery, in both; or the same task_queues",
+                    f"configure(app, settings, queues={list(facts.app.queues)})   # from stalk.celery, in both; or the "
+                    "same task_queues",
                 )
 
 

@@ -6,6 +6,7 @@ from kombu.transport.native_delayed_delivery import CELERY_DELAYED_DELIVERY_EXCH
 
 from stalk.doctor.facts import Facts
 from stalk.doctor.findings import Finding
+from stalk.doctor.paste import repeated
 
 __all__ = ["check"]
 
@@ -15,7 +16,7 @@ def check(facts: Facts) -> Iterator[Finding]:
     if facts.broker is None or facts.broker.problem:
         return
     names = ", ".join(facts.app.queues)
-    declare = f"{facts.here}stalk topology " + " ".join(f"--queue {name}" for name in facts.app.queues)
+    declare = facts.place.stalk("topology", *repeated("--queue", facts.app.queues))
     for name in facts.broker.missing_exchanges:
         yield Finding("exchange-missing", f"exchange {name} does not exist in vhost {facts.app.vhost}", declare)
     if facts.broker.delayed_missing:

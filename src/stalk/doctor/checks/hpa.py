@@ -35,7 +35,7 @@ def check(cluster: Cluster, backlog: Mapping[str, int]) -> Iterator[Finding]:
 
 def _one(cluster: Cluster, hpa: Json, backlog: Mapping[str, int]) -> Iterator[Finding]:
     conditions = {each["type"]: each for each in (hpa.get("status") or {}).get("conditions") or ()}
-    active = conditions.get("ScalingActive", {})
+    active, target = conditions.get("ScalingActive", {}), str(hpa["spec"]["scaleTargetRef"]["name"])
     describe = f"kubectl -n {cluster.namespace} describe hpa {name_of(hpa)}"
     if active.get("status") == "False" and active.get("reason") != "ScalingDisabled":
         message = str(active.get("message", ""))
@@ -43,7 +43,8 @@ def _one(cluster: Cluster, hpa: Json, backlog: Mapping[str, int]) -> Iterator[Fi
             yield Finding(
                 "hpa-no-cpu-request",
                 f"{name_of(hpa)}: {message}",
-                "resources: {requests: {cpu: 100m}}   # of the component, and of each of its sidecars, in values.yaml",
+                f"{cluster.values(target, {'resources': {'requests': {'cpu': '100m'}}})}   # values.yaml; and of each "
+                "of its sidecars",
             )
         elif active.get("reason") == "AmbiguousSelector":
             yield Finding("hpa-conflict", f"{name_of(hpa)}: {message}", f"kubectl -n {cluster.namespace} get hpa")
@@ -52,7 +53,7 @@ def _one(cluster: Cluster, hpa: Json, backlog: Mapping[str, int]) -> Iterator[Fi
     status, maximum = hpa.get("status") or {}, int(hpa["spec"]["maxReplicas"])
     limited = conditions.get("ScalingLimited", {})
     wants_more = limited.get("status") == "True" and limited.get("reason") == "TooManyReplicas"
-    queues = cluster.queues_of(hpa["spec"]["scaleTargetRef"]["name"])
+    queues = cluster.queues_of(target)
     waiting = {queue: backlog[queue] for queue in queues if backlog.get(queue)}
     if (
         int(status.get("currentReplicas") or 0) >= maximum
@@ -64,6 +65,7 @@ def _one(cluster: Cluster, hpa: Json, backlog: Mapping[str, int]) -> Iterator[Fi
         )
         yield Finding(
             "hpa-at-max",
-            f"{hpa['spec']['scaleTargetRef']['name']} runs {maximum} of {maximum} replicas; {waits}",
-            f"autoscaling: {{max: {maximum * 2}}}   # of the pool in values.yaml, if the nodes and the broker bear it",
+            f"{target} runs {maximum} of {maximum} replicas; {waits}",
+            f"{cluster.values(target, {'autoscaling': {'max': maximum * 2}})}   # values.yaml, if the nodes and the "
+            "broker bear it",
         )

@@ -4,17 +4,22 @@ from collections.abc import Iterator, Mapping
 
 from stalk.doctor.cluster import Cluster, Json, name_of
 from stalk.doctor.findings import Finding
+from stalk.doctor.paste import repeated, shell
 
 __all__ = ["check"]
 
 OLDEST = (2, 18)
-INSTALL = (
-    "helm upgrade --install keda keda --repo https://kedacore.github.io/charts --namespace keda --create-namespace"
-)
+VERSION = "2.21.0"
+"""That Stalk is tested with."""
+CHART = ("keda", "--repo", "https://kedacore.github.io/charts")
+INSTALL = shell("helm", "upgrade", "--install", "keda", *CHART, "--namespace", "keda", "--create-namespace")
+MANIFEST = f"https://github.com/kedacore/keda/releases/download/v{VERSION}/keda-{VERSION}.yaml"
+APPLY = shell("kubectl", "apply", "--server-side", "--force-conflicts", "-f", MANIFEST)
 FALLBACK = frozenset(("failureThreshold", "replicas", "behavior"))
 """What the chart writes there; an older CRD drops what it does not know, and nobody is told."""
 SETTLE_SECONDS = 60
 PAUSED = "autoscaling.keda.sh/paused"
+GO_ON: Json = {"autoscaling": {"paused": False, "pausedReplicas": None}}
 
 
 def check(cluster: Cluster, unacknowledged: Mapping[str, int]) -> Iterator[Finding]:
@@ -33,7 +38,8 @@ def check(cluster: Cluster, unacknowledged: Mapping[str, int]) -> Iterator[Findi
     yield from _operator(cluster)
     if cluster.keda_fields is not None and not cluster.keda_fields >= FALLBACK:
         lacks = ", ".join(f"spec.fallback.{name}" for name in sorted(FALLBACK - cluster.keda_fields))
-        yield Finding("keda-old", f"the CRD of ScaledObjects does not know {lacks}", INSTALL)
+        operator: Json | None = next(iter(cluster.operators or ()), None)
+        yield Finding("keda-old", f"the CRD of ScaledObjects does not know {lacks}", _newer(operator))
     for each in cluster.scaled_objects:
         yield from _scaled_object(cluster, each)
         yield from _never_zero(cluster, each, unacknowledged)
@@ -43,7 +49,7 @@ def _operator(cluster: Cluster) -> Iterator[Finding]:
     if cluster.operators is None:
         return
     if not cluster.operators:
-        yield Finding("keda-absent", "no Deployment of keda-operator in any namespace", INSTALL)
+        yield Finding("keda-absent", "no Deployment of keda-operator in any namespace", _again())
     for operator in cluster.operators:
         where = f"{operator['metadata']['namespace']}/{name_of(operator)}"
         namespace = operator["metadata"]["namespace"]
@@ -55,14 +61,52 @@ def _operator(cluster: Cluster) -> Iterator[Finding]:
             )
         version = _version(operator)
         if version and version < OLDEST:
-            yield Finding("keda-old", f"{where} is KEDA {'.'.join(map(str, version))}", INSTALL)
+            yield Finding("keda-old", f"{where} is KEDA {'.'.join(map(str, version))}", _newer(operator))
         watched = _watched(operator)
         if watched and cluster.namespace not in watched:
             yield Finding(
                 "keda-not-watching",
                 f"{where} has WATCH_NAMESPACE={','.join(watched)}; the release is in {cluster.namespace}",
-                f"{INSTALL} --reuse-values --set watchNamespace=''",
+                _watch_all(operator),
             )
+
+
+def _again() -> str:
+    """Return what brings an operator where its kinds are there: Helm refuses those that it has not made itself."""
+    return f"{APPLY}   # where the kinds are Helm's: {INSTALL}"
+
+
+def _of_helm(operator: Json) -> tuple[str, str]:
+    """Return name and namespace of the release that an operator is of; no name where Helm has not made it."""
+    annotations = operator["metadata"].get("annotations") or {}
+    name = annotations.get("meta.helm.sh/release-name", "")
+    return str(name), str(annotations.get("meta.helm.sh/release-namespace") or operator["metadata"]["namespace"])
+
+
+def _newer(operator: Json | None) -> str:
+    """Return what brings the version that Stalk is tested with, in the way that KEDA came."""
+    if operator is None:
+        return _again()
+    release, namespace = _of_helm(operator)
+    if not release:
+        return APPLY
+    words = ("--namespace", namespace, "--version", VERSION, "--reset-then-reuse-values")
+    return shell("helm", "upgrade", release, *CHART, *words)
+
+
+def _watch_all(operator: Json) -> str:
+    """Return what lets an operator look at every namespace, and leaves its version."""
+    release, namespace = _of_helm(operator)
+    labels = operator["metadata"].get("labels") or {}
+    if release:
+        version = str(labels.get("helm.sh/chart", "")).rpartition("-")[2]
+        words = ("--namespace", namespace, *(("--version", version) if version else ()), "--reset-then-reuse-values")
+        return shell("helm", "upgrade", release, *CHART, *words, "--set", "watchNamespace=")
+    whole = labels.get("app.kubernetes.io/part-of")
+    which = (
+        ("deployments", "-l", f"app.kubernetes.io/part-of={whole}") if whole else (f"deployment/{name_of(operator)}",)
+    )
+    return shell("kubectl", "-n", operator["metadata"]["namespace"], "set", "env", *which, "WATCH_NAMESPACE=")
 
 
 def _version(operator: Json) -> tuple[int, ...]:
@@ -94,7 +138,7 @@ def _scaled_object(cluster: Cluster, each: Json) -> Iterator[Finding]:
         yield Finding(
             "scaledobject-paused",
             f"ScaledObject {name}: {said}",
-            "autoscaling: {paused: false, pausedReplicas: null}   # of the pool in values.yaml; or kubectl -n "
+            f"{cluster.values(each['spec']['scaleTargetRef']['name'], GO_ON)}   # values.yaml; or kubectl -n "
             f"{cluster.namespace} annotate scaledobject {name} {(paused or [PAUSED])[0]}-",
         )
     ready = conditions.get("Ready", {})
@@ -112,7 +156,7 @@ def _scaled_object(cluster: Cluster, each: Json) -> Iterator[Finding]:
             yield Finding(
                 "scaler-missing-queue",
                 f"ScaledObject {name} reads {queues}: {said or message}",
-                f"stalk topology {' '.join(f'--queue {queue}' for queue in _queues(each))}   # or helm upgrade: its "
+                f"{cluster.place.stalk('topology', *repeated('--queue', _queues(each)))}   # or helm upgrade: its "
                 "topology Job declares them",
             )
         else:
@@ -162,7 +206,7 @@ def _never_zero(cluster: Cluster, each: Json, unacknowledged: Mapping[str, int])
         yield Finding(
             "never-zero",
             f"{spec['scaleTargetRef']['name']} has {replicas} replicas and an empty queue: {'; '.join(reasons)}",
-            "autoscaling: {min: 0}   # of the pool in values.yaml"
+            f"{cluster.values(spec['scaleTargetRef']['name'], {'autoscaling': {'min': 0}})}   # values.yaml"
             if minimum
             else f"kubectl -n {cluster.namespace} describe scaledobject {name_of(each)}",
         )

@@ -1,15 +1,19 @@
 """The pods: do they come up, and stay up?"""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from stalk.doctor.cluster import Cluster, Json, name_of
 from stalk.doctor.findings import Finding
+from stalk.doctor.paste import values_of
 
 __all__ = ["check"]
 
 PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 CONFIG = {"CreateContainerConfigError", "CreateContainerError"}
+TOOLKIT = {"credentials", "doctor", "exporter", "steward", "test"}
+"""Parts of the chart whose pods run the toolkit's image."""
 STUCK_SECONDS = 60
 """How long after its grace period an object may still be there."""
 
@@ -47,7 +51,7 @@ def _pod(cluster: Cluster, pod: Json) -> Iterator[Finding]:
             yield Finding(
                 "image-pull",
                 f"{container} wants {each.get('image')}: {message or reason}",
-                "image: {registry: …, repository: …, tag: …}   # values.yaml; a private one: global.imagePullSecrets",
+                f"{_image(pod, each)}   # values.yaml: correct it; a private one: global.imagePullSecrets",
             )
         elif reason in CONFIG:
             yield Finding("pod-config", f"{container}: {message or reason}", f"{kubectl} describe pod {name}")
@@ -57,7 +61,7 @@ def _pod(cluster: Cluster, pod: Json) -> Iterator[Finding]:
                 "oom-killed",
                 f"{container} was killed for memory ({_limit(pod, each['name'])}), {each.get('restartCount', 0)} "
                 "restarts",
-                "resources: {limits: {memory: …}}   # of the pool in values.yaml; or a lower concurrency",
+                _more_memory(cluster, pod, each["name"]),
             )
         elif _crashes(each):
             line = cluster.last_lines.get((name, each["name"]), "") or "no log"
@@ -68,6 +72,28 @@ def _pod(cluster: Cluster, pod: Json) -> Iterator[Finding]:
                 f"{kubectl} logs {name} -c {each['name']} --previous",
             )
     yield from _probes(cluster, pod, containers)
+
+
+def _image(pod: Json, status: Json) -> str:
+    """Return the values of an image as they are now; those of a container beside the first one are the toolkit's."""
+    name, _, digest = str(status.get("image", "")).partition("@")
+    path, _, tag = name.rpartition(":") if ":" in name.rpartition("/")[2] else (name, "", "")
+    first, _, rest = path.partition("/")
+    here = bool(rest) and ("." in first or ":" in first or first == "localhost")
+    image = {"registry": first if here else "docker.io", "repository": rest if here else path, "tag": tag}
+    labels, containers = pod["metadata"].get("labels") or {}, (pod.get("spec") or {}).get("containers") or ()
+    own = [each["name"] for each in containers[:1]] == [status["name"]]
+    own = own and labels.get("app.kubernetes.io/component") not in TOOLKIT
+    return values_of(labels if own else {}, {"image": image | ({"digest": digest} if digest else {})})
+
+
+def _more_memory(cluster: Cluster, pod: Json, container: str) -> str:
+    """Return values with twice the limit of a container."""
+    limit = re.fullmatch(r"(\d+)([A-Za-z]*)", _limit(pod, container).removeprefix("limit "))
+    if limit is None:
+        return cluster.place.kubectl("describe", "pod", name_of(pod))
+    doubled = {"resources": {"limits": {"memory": f"{int(limit[1]) * 2}{limit[2]}"}}}
+    return f"{values_of(pod['metadata'].get('labels') or {}, doubled)}   # values.yaml; or a lower concurrency"
 
 
 def _oom(status: Json) -> bool:

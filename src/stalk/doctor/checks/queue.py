@@ -1,5 +1,7 @@
 """The queue: is it there, as it should be, and is it worked off?"""
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,14 +24,16 @@ def check(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "queue-missing",
             f"queue {name} does not exist in vhost {facts.app.vhost} of {facts.app.broker.rpartition('/')[0]}",
-            f"{facts.here}stalk topology --queue {name}",
+            facts.place.stalk("topology", "--queue", name),
         )
     for name, answer in broker.inequivalent.items():
         yield Finding(
             "queue-arguments",
             answer,
-            f"use another queue name, or drain {name} and: rabbitmqctl delete_queue -p '{facts.app.vhost}' {name} && "
-            f"{facts.here}stalk topology --queue {name}",
+            f"{facts.place.rabbitmqctl('list_queues', '--vhost', facts.app.vhost, 'name', 'messages', 'arguments')}   "
+            "# use another name; or when it has no message any more: "
+            f"{facts.place.rabbitmqctl('delete_queue', '--vhost', facts.app.vhost, name)} && "
+            f"{facts.place.stalk('topology', '--queue', name)}",
         )
     for name in facts.app.queues:
         ready = broker.ready.get(name, 0)
@@ -37,19 +41,18 @@ def check(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 "queue-no-consumer",
                 f"queue {name} has {ready} ready messages and no consumer",
-                f"celery -A <app> worker -Q {name}   # on Kubernetes: kubectl get pods,scaledobjects -l "
-                "app.kubernetes.io/part-of=stalk",
+                facts.place.look("pods,scaledobjects") if facts.place.namespace else facts.celery("worker", "-Q", name),
             )
         dead = broker.ready.get(dead_letter_queue_name(name), 0)
         if dead:
             yield Finding(
                 "dead-letters",
                 f"{dead_letter_queue_name(name)} holds {dead} messages",
-                f"{facts.here}stalk dead-letters list -A <app>   # which tasks, and why",
+                f"{facts.place.stalk('dead-letters', 'list', '-q', name)}   # which tasks, and why",
             )
     if facts.workers is not None:
         yield from _hoarding(facts.workers)
-        yield from _held(facts.workers)
+        yield from _held(facts, facts.workers)
         yield from _timeouts(facts, facts.workers)
 
 
@@ -69,7 +72,7 @@ def _hoarding(workers: WorkerFacts) -> Iterator[Finding]:
             )
 
 
-def _held(workers: WorkerFacts) -> Iterator[Finding]:
+def _held(facts: Facts, workers: WorkerFacts) -> Iterator[Finding]:
     for name, tasks in sorted(workers.scheduled.items()):
         if tasks:
             request: dict[str, Any] = tasks[0].get("request") or {}
@@ -77,8 +80,8 @@ def _held(workers: WorkerFacts) -> Iterator[Finding]:
                 "eta-held",
                 f"{name} holds {len(tasks)} tasks that are not due; the first is {request.get('name', 'a task')} "
                 f"at {tasks[0].get('eta')}",
-                "stalk.celery.configure(app, settings, queues=[…])   # quorum queues on a topic exchange: RabbitMQ "
-                "keeps such tasks",
+                f"configure(app, settings, queues={list(facts.app.queues)})   # from stalk.celery: quorum queues on a "
+                "topic exchange, where RabbitMQ keeps such tasks",
             )
 
 
@@ -96,11 +99,13 @@ def _timeouts(facts: Facts, workers: WorkerFacts) -> Iterator[Finding]:
             if limit > longest:
                 longest, what = limit, f"{name} lets a task run for {limit:.0f} s (task_time_limit)"
         if longest >= timeout:
+            pattern = f"^{re.escape(queue)}$"
+            policy = json.dumps({"consumer-timeout": int(longest * 2 + 300) * 1000})
+            words = ("set_policy", "--vhost", facts.app.vhost, "--apply-to", "queues", "long", pattern, policy)
             yield Finding(
                 "consumer-timeout",
                 f"queue {queue}: {what}, consumer_timeout is {timeout:.0f} s ({source})",
-                f"rabbitmqctl set_policy -p '{facts.app.vhost}' --apply-to queues long '^{queue}$' "
-                f"'{{\"consumer-timeout\": {int(longest * 2 + 300) * 1000}}}'   # or longestTaskSeconds in values.yaml",
+                f"{facts.place.rabbitmqctl(*words)}   # or longestTaskSeconds in values.yaml",
             )
 
 

@@ -24,5 +24,5 @@ def check(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "task-unknown",
             f"{facts.app.results} holds neither a result of {task.id} nor the note that it was accepted",
-            "submit it again; to keep results longer: celery.resultExpiresSeconds in values.yaml",
+            "celery: {resultExpiresSeconds: 604800}   # values.yaml: keeps results for a week; submit the task again",
         )

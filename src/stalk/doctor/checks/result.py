@@ -4,16 +4,10 @@ from collections.abc import Iterator
 
 from stalk.doctor.facts import Facts
 from stalk.doctor.findings import Finding
+from stalk.doctor.paste import Variable, setting
 from stalk.doctor.target import store
 
 __all__ = ["check"]
-
-CURES = {
-    "dns": "kubectl get service -A | grep redis   # then REDIS_HOST=<service>.<namespace>",
-    "unreachable": "kubectl get pods,networkpolicies -l app.kubernetes.io/component=redis",
-    "login": "kubectl get secret <release>-credentials -o yaml   # the key that REDIS_PASSWORD comes from",
-    "tls": "REDIS_TLS=true REDIS_TLS_CA=<file>   # or both unset; in values.yaml: externalRedis.tls",
-}
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -21,12 +15,13 @@ def check(facts: Facts) -> Iterator[Finding]:
     if facts.redis is not None and facts.redis.problem is not None:
         problem = facts.redis.problem
         kind = "unreachable" if problem.kind in ("other", "vhost") else problem.kind
-        yield Finding(f"redis-{kind}", f"{facts.app.results}: {problem.text}", CURES[kind])
+        yield Finding(f"redis-{kind}", f"{facts.app.results}: {problem.text}", _cure(facts, kind))
     if facts.redis is not None and facts.redis.write_problem:
         yield Finding(
             "redis-full",
             f"{facts.app.results}: {facts.redis.write_problem}",
-            "redis-cli INFO memory   # then redis.resources.limits.memory in values.yaml",
+            f"{facts.place.redis_cli(facts.app.results, 'info', 'memory')}   # then redis.resources.limits.memory in "
+            "values.yaml",
         )
     if facts.workers is None:
         return
@@ -39,5 +34,23 @@ def check(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 "redis-differs",
                 f"{facts.app.name} reads results from {own}, {name} writes them to {theirs}",
-                f"REDIS_HOST={own.rpartition(':')[0]} REDIS_DB={own.rpartition('/')[2]}   # in the environment of both",
+                f"{setting('REDIS_HOST', own.rpartition(':')[0])} {setting('REDIS_DB', own.rpartition('/')[2])}   "
+                "# in the environment of both",
             )
+
+
+def _cure(facts: Facts, kind: str) -> str:
+    """Return what mends the way to Redis, or tells more of it."""
+    place = facts.place
+    if kind == "dns":
+        return "kubectl get services -A | grep 6379   # REDIS_HOST is the name of one, a dot, its namespace"
+    if kind == "unreachable":
+        return place.look("pods,services,networkpolicies", "redis")
+    if kind == "login":
+        known, ping = place.secret("REDIS_PASSWORD"), place.redis_cli(facts.app.results, "ping")
+        given = f'REDIS_PASSWORD="$({known})"; ' if known else ""
+        return place.restart("redis") if place.redis else f"{given}{ping}   # PONG: the password is right"
+    return place.tls("redis", "REDIS_TLS_CA") or (
+        f"REDIS_TLS=true {setting('REDIS_TLS_CA', Variable('CA_FILE'))}   # or both unset; in values.yaml: "
+        "externalRedis.tls"
+    )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from stalk.doctor.facts import Facts
 from stalk.doctor.findings import Finding
+from stalk.doctor.paste import Variable, values
 
 __all__ = ["check"]
 
@@ -18,13 +19,33 @@ def check(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "management-login" if login else "management-unreachable",
             f"{management.problem.where}: {management.problem.text}",
-            "rabbitmqctl set_user_tags <user> monitoring   # and BROKER_MANAGEMENT_USER, BROKER_MANAGEMENT_PASSWORD"
-            if login
-            else "rabbitmq-plugins enable rabbitmq_management   # and BROKER_MANAGEMENT_URL=http://<host>:15672",
+            _login(facts) if login else _reach(facts),
         )
     elif management.stats_off:
         yield Finding(
             "metrics-off",
             "GET /api/overview says disable_stats: true, and enable_queue_totals: false",
-            "management.disable_stats = false   # in rabbitmq.conf; or management.enable_queue_totals = true",
+            _statistics(facts),
         )
+
+
+def _login(facts: Facts) -> str:
+    """Return what gives the tag to who knows the password, and says of others that they do not."""
+    if facts.place.rabbitmq:
+        return facts.place.restart("rabbitmq")
+    user, password = facts.app.management_user, Variable("BROKER_MANAGEMENT_PASSWORD")
+    asks = facts.place.rabbitmqctl("authenticate_user", user, password)
+    return f"{asks} && {facts.place.rabbitmqctl('set_user_tags', user, 'monitoring')}"
+
+
+def _reach(facts: Facts) -> str:
+    if facts.place.rabbitmq:
+        return facts.place.look("pods,services,networkpolicies", "rabbitmq")
+    return "rabbitmq-plugins enable rabbitmq_management   # and BROKER_MANAGEMENT_URL names this broker"
+
+
+def _statistics(facts: Facts) -> str:
+    if facts.place.rabbitmq:
+        line = values({"rabbitmq": {"extraConfig": "management.disable_stats = false"}})
+        return f"{line}   # values.yaml: in place of what is there of statistics"
+    return "management.disable_stats = false   # in rabbitmq.conf; or management.enable_queue_totals = true"

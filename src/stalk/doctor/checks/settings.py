@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from stalk.doctor.cluster import Cluster, Json, component, environment, name_of, queues_of_worker
 from stalk.doctor.findings import Finding
+from stalk.doctor.paste import values
 
 __all__ = ["check"]
 
@@ -28,7 +29,8 @@ def check(cluster: Cluster) -> Iterator[Finding]:
                     yield Finding(
                         finding,
                         f"{name} is {ours or 'unset'} in {name_of(api)}, and {theirs or 'unset'} in {name_of(worker)}",
-                        f"extraEnv: {{{name}: {ours!r}}}   # values.yaml: for all, or for neither api nor the pool",
+                        f"{cluster.values(name_of(worker), {'extraEnv': {name: ours}})}   # values.yaml: as the "
+                        "API has it",
                     )
     sends = _value(api, "TASK_QUEUE")
     consumed = [queue for worker in cluster.workers() for queue in queues_of_worker(worker)]
@@ -36,8 +38,15 @@ def check(cluster: Cluster) -> Iterator[Finding]:
         yield Finding(
             "queue-differs",
             f"TASK_QUEUE is {sends} in {name_of(api)}; the pools consume {', '.join(consumed)}",
-            f"workers: {{default: {{queues: [{sends}]}}}}   # values.yaml",
+            f"{_with_queue(cluster, sends)}   # values.yaml",
         )
+
+
+def _with_queue(cluster: Cluster, queue: str) -> str:
+    """Return values that give a queue to the first pool, or to a new one where there is none."""
+    for worker in cluster.workers():
+        return cluster.values(name_of(worker), {"queues": [*queues_of_worker(worker), queue]})
+    return values({"workers": {"default": {"queues": [queue]}}})
 
 
 def _timeouts(cluster: Cluster) -> Iterator[Finding]:

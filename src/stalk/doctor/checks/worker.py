@@ -31,15 +31,34 @@ def check(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "events-off",
             f"no heartbeat event came from {', '.join(mute)}",
-            "celery -A <app> worker …   # without --without-heartbeat; in values.yaml: extraArgs of the pool",
+            _without_heartbeat(facts),
         )
     elif silent and not heard:
         queue, (consumers, _) = next(iter(silent.items()))
         yield Finding(
             "events-off",
             f"queue {queue} has {consumers} consumers, and no worker sent a heartbeat event",
-            "celery -A <app> worker …   # without --without-heartbeat; in values.yaml: extraArgs of the pool",
+            _without_heartbeat(facts),
         )
+
+
+def _without_heartbeat(facts: Facts) -> str:
+    if facts.place.namespace:
+        look = facts.place.kubectl("get", "deployments", "-l", facts.place.selector("worker"), "-o", "yaml")
+        return f"{look} | grep -e --without-heartbeat   # it comes from extraArgs of the pool in values.yaml"
+    start = facts.celery("worker", "-Q", ",".join(facts.app.queues))
+    return f"{start}   # as it is started, and no --without-heartbeat"
+
+
+def _imports(facts: Facts, task: str) -> str:
+    """Return what brings a task's code into a worker, or what shows the tasks that it has, where that is not known."""
+    module = task.rpartition(".")[0]
+    if not module:
+        return f"{facts.celery('inspect', 'registered')}   # the app that the workers run lacks it"
+    return (
+        f"app.conf.imports = [*app.conf.imports, {module!r}]   # of the app that the workers run; celery.app in "
+        "values.yaml names that app"
+    )
 
 
 def _unregistered(facts: Facts) -> Iterator[Finding]:
@@ -51,8 +70,7 @@ def _unregistered(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "task-not-registered",
             f"a worker refused {task} as not registered (id {task_id})",
-            f"Celery(…, include=[{task.rpartition('.')[0]!r}])   # in the app that the workers run, and celery.app in "
-            "values.yaml names that app",
+            _imports(facts, task),
         )
     if facts.workers is None:
         return
@@ -67,6 +85,5 @@ def _unregistered(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 "task-not-registered",
                 f"{facts.app.name} may send {task} to {queue}; not registered on {', '.join(lacking)}",
-                f"Celery(…, include=[{task.rpartition('.')[0]!r}])   # in the app that the workers run, and celery.app "
-                "in values.yaml names that app",
+                _imports(facts, task),
             )

@@ -25,7 +25,7 @@ class Cluster:
     replica_sets: Sequence[Json] = ()
     services: Sequence[Json] = ()
     events: Sequence[Json] = ()
-    """Of the whole namespace."""
+    """Of the whole namespace: warnings for the doctor, those of what scales for `stalk status`."""
     autoscalers: Sequence[Json] = ()
     """Of the whole namespace: what conflicts with the release's own may be anybody's."""
     scaled_objects: Sequence[Json] | None = ()

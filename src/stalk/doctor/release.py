@@ -36,6 +36,10 @@ def kubernetes_says(kubernetes: Kubernetes, release: str | None, began: float) -
         Unchecked((LINK_OF.get(what, "pods"),), what, why, f"kubectl auth can-i list {what.lower()}")
         for what, why in kubernetes.refused.items()
     ]
+    unchecked += [
+        Unchecked((LINK_OF.get(what, "pods"),), f"all {what}", why, f"kubectl -n {cluster.namespace} get {what}")
+        for what, why in kubernetes.cut.items()
+    ]
     if cluster.operators is None and cluster.scaled_objects:
         unchecked.insert(0, Unchecked(("scaler",), "KEDA's operator", "its Deployment may not be listed"))
     return cluster, unchecked

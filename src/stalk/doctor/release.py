@@ -83,7 +83,7 @@ def findings(cluster: Cluster, facts: Facts | None) -> Iterator[Finding]:
         yield from check(facts)
         if facts.broker is not None:
             cluster.backlog = {queue: facts.broker.ready.get(queue, 0) for queue in facts.app.queues}
-        if facts.management is not None:
+        if facts.management is not None and facts.workers is not None:  # who runs nothing is only known from them
             unacknowledged = {
                 queue: int(facts.management.queue(facts.app.vhost, queue).get("messages_unacknowledged") or 0)
                 for queue in facts.app.queues

@@ -32,6 +32,8 @@ class Cluster:
     """None: the API server does not know the kind."""
     operators: Sequence[Json] | None = None
     """Deployments of keda-operator in any namespace; None: may not be listed."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """What could not be read, such as `ScaledObjects`, and why: its list is empty here, which tells nothing."""
     policies: Sequence[Json] = ()
     """NetworkPolicies of the whole namespace."""
     keda_fields: frozenset[str] | None = None

@@ -29,6 +29,16 @@ WARNINGS = "type=Warning"
 OF_SCALERS = "involvedObject.kind!=Pod,involvedObject.kind!=ReplicaSet"
 """Pods, and who makes them, have most events; changes of replicas are told of Deployments and what scales them."""
 
+LISTS = {
+    "services": "Services",
+    "events": "events",
+    "autoscalers": "autoscalers",
+    "scaled_objects": "ScaledObjects",
+    "replica_sets": "ReplicaSets",
+    "policies": "NetworkPolicies",
+}
+"""What the rest is worth a look without, and what it is called there."""
+
 MOST_LOGS = 10
 BROKER_FILE = "rabbitmq.conf"
 
@@ -160,7 +170,10 @@ class Kubernetes:
             cluster = self._found(self._scaling(release, WARNINGS) | others, deadline)
             broker = start(self._consumer_timeout, cluster)
             cluster.last_lines = self._last_lines(cluster, deadline)
-            cluster.consumer_timeout = broker.result(deadline)
+            try:
+                cluster.consumer_timeout = broker.result(deadline)
+            except Late as error:
+                self.refused["ConfigMaps"] = str(error)
         return cluster
 
     def scaling(self, release: str | None, began: float) -> Cluster:
@@ -168,8 +181,11 @@ class Kubernetes:
 
         Arguments and errors are those of `cluster`.
         """
+        self.refused, self.cut = {}, {}  # of the look before
         with _in_time(began) as deadline:
-            return self._found(self._scaling(release, OF_SCALERS), deadline)
+            cluster = self._found(self._scaling(release, OF_SCALERS), deadline)
+        cluster.unread = self.cut | self.refused
+        return cluster
 
     def _scaling(self, release: str | None, events: str) -> dict[str, Running[Any]]:
         space = f"/namespaces/{self.namespace}"
@@ -184,7 +200,16 @@ class Kubernetes:
 
     def _found(self, asked: Mapping[str, Running[Any]], deadline: float) -> Cluster:
         """Return the objects asked for, those of other releases left out."""
-        found: dict[str, Any] = {name: each.result(deadline) for name, each in asked.items()}
+        found: dict[str, Any] = {}
+        for name, each in asked.items():
+            try:
+                found[name] = each.result(deadline)
+            except Late as error:
+                if name in ("deployments", "pods"):
+                    raise
+                found[name] = [] if name in LISTS else None
+                if name in LISTS:
+                    self.refused[LISTS[name]] = str(error)
         releases = {str(each["metadata"]["labels"].get("app.kubernetes.io/instance")) for each in found["deployments"]}
         if not releases:
             raise NoCluster(f"namespace {self.namespace} of context {self.context} has no release of Stalk")

@@ -3,10 +3,12 @@
 import json
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import amqp
 import httpx
@@ -333,6 +335,71 @@ def test_worker_without_remote_control(service: Service) -> None:
     found = diagnose(service, "-q", service.queue)
     assert found.ids == {"remote-control-off"}, found.text
     assert "has 2 consumers, 1 workers of it answer" in found.evidence
+
+
+@pytest.fixture
+def few(service: Service) -> Iterator[Callable[[str], dict[str, str]]]:
+    """Give what sets the doctor's broker login to a user who may not touch names with this in them."""
+    user, vhost = f"few-{uuid.uuid4().hex[:6]}", quote(service.broker.vhost, safe="")
+
+    def without(name: str) -> dict[str, str]:
+        rights = dict.fromkeys(("configure", "write", "read"), f"^(?!.*{name})")
+        admin(service, "PUT", f"/permissions/{vhost}/{user}", rights)
+        return {
+            "BROKER_USER": user,
+            "BROKER_PASSWORD": "few-rights",
+            "BROKER_MANAGEMENT_USER": service.broker.user,
+            "BROKER_MANAGEMENT_PASSWORD": service.broker.password,
+        }
+
+    admin(service, "PUT", f"/users/{user}", {"password": "few-rights", "tags": "monitoring"})
+    yield without
+    admin(service, "DELETE", f"/users/{user}")
+
+
+def test_workers_that_may_not_be_asked_are_not_blamed(service: Service, few: Callable[[str], dict[str, str]]) -> None:
+    service.worker()
+    found = diagnose(service, *APP, **few("reply.celery.pidbox"))
+    assert found.said["findings"] == [], found.text
+    (said,) = found.said["unchecked"]
+    assert (said["what"], said["links"]) == ("workers", ["queue", "worker"])
+    assert "reply.celery.pidbox' in vhost 'a/b' refused" in said["why"]
+    assert "rabbitmqctl list_permissions -p 'a/b'" in said["paste"]
+    assert "worker" not in found.said["ok_links"]
+    assert found.code == 2
+
+    may = diagnose(service, *APP, **few("no-such-name"))
+    assert (may.said["findings"], may.said["unchecked"], may.code) == ([], [], 0), may.text
+
+
+def test_heartbeats_that_nobody_may_listen_to_are_not_claimed(
+    service: Service, few: Callable[[str], dict[str, str]]
+) -> None:
+    service.worker()
+    found = diagnose(service, *APP, **few("celeryev"))
+    assert found.said["findings"] == [], found.text
+    (said,) = found.said["unchecked"]
+    assert (said["what"], said["links"]) == ("heartbeat events of workers", ["worker"])
+    assert "celeryev" in said["why"]
+    assert found.said["ok_links"]["worker"].endswith(" answer")
+    assert diagnose(service, *APP).said["ok_links"]["worker"].endswith(" answer and send events")
+
+
+def test_bindings_that_may_not_be_read_are_said(service: Service, few: Callable[[str], dict[str, str]]) -> None:
+    vhost, user = quote(service.broker.vhost, safe=""), few("no-such-name")["BROKER_USER"]
+    reader = {"BROKER_MANAGEMENT_USER": user, "BROKER_MANAGEMENT_PASSWORD": "few-rights"}
+    channel = service.channel()
+    channel.queue_unbind(service.queue, "stalk", service.queue)
+    channel.queue_unbind(service.queue, "stalk", f"#.{service.queue}")
+    channel.connection.close()
+    assert diagnose(service, *APP, **reader).ids == {"exchange-unbound"}
+    admin(service, "DELETE", f"/permissions/{vhost}/{user}")  # of the tag monitoring alone, as some scalers have
+    found = diagnose(service, *APP, **reader)
+    assert found.said["findings"] == [], found.text
+    (said,) = found.said["unchecked"]
+    assert (said["what"], said["links"]) == ("bindings", ["exchange"])
+    assert "GET /api/bindings/a%2Fb: HTTP Error 401" in said["why"]
+    assert found.said["ok_links"]["exchange"] == "exchanges are declared"
 
 
 def test_worker_without_heartbeat_events(service: Service) -> None:

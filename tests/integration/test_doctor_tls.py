@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,7 @@ if local is None:
 print(f"Forwarding from 127.0.0.1:{{local}} -> {{sys.argv[-1]}}", flush=True)
 signal.pause()
 """
+SERVERS = {"API", "exchange", "queue", "worker", "result"}
 PASSWORDS = {"rabbitmq-password": "of-the-app", "rabbitmq-monitor-password": "of-the-app", "redis-password": "of-redis"}
 
 
@@ -208,6 +210,42 @@ def test_from_a_laptop_a_ca_that_is_missing_is_said(laptop: Laptop) -> None:
     assert found.said["findings"] == [], found.text
     assert found.code == 2
     assert "Secret redis-tls has no key authority.crt" in found.said["unchecked"][-1]["why"]
+
+
+@pytest.mark.parametrize(
+    ("stalled", "what", "well"),
+    [
+        ("secrets", "broker, Redis and workers", {"pods", "scaler", "HPA"}),
+        ("stalk-scaler", "the broker's management API", SERVERS),
+        ("triggerauthentications", "the broker's management API", SERVERS),
+        ("events", "events", SERVERS),
+        ("configmaps", "ConfigMaps", SERVERS),
+    ],
+)
+def test_from_a_laptop_what_is_never_answered_is_said_in_time(
+    laptop: Laptop, stalled: str, what: str, well: set[str]
+) -> None:
+    laptop.release.stalled = {stalled}
+    began = time.monotonic()
+    found = laptop.diagnose()
+    took = time.monotonic() - began
+    assert took < 15, found.text
+    assert found.said["findings"] == [], found.text
+    assert [each["what"] for each in found.said["unchecked"]] == [what], found.text
+    assert "no answer" in found.said["unchecked"][0]["why"]
+    assert well <= set(found.said["ok_links"]), found.text
+
+
+def test_from_a_laptop_nobody_waits_for_a_port_forward_that_hangs(laptop: Laptop) -> None:
+    kubectl = laptop.service.folder / "bin" / "kubectl"
+    kubectl.write_text(
+        f"#!{sys.executable}\nimport signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nsignal.pause()\n"
+    )
+    began = time.monotonic()
+    found = laptop.diagnose()
+    assert time.monotonic() - began < 15
+    assert [each["what"] for each in found.said["unchecked"]] == ["broker, Redis and workers"], found.text
+    assert found.said["unchecked"][0]["why"].endswith("no answer in time")
 
 
 def test_from_a_laptop_status_reads_queue_lengths_over_https(laptop: Laptop) -> None:

@@ -2,9 +2,12 @@
 
 import base64
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from kube.api_server import TOKEN, Reply, Request, ServedApi, refused
 
@@ -22,6 +25,28 @@ LISTS = {
     "scaledobjects": "keda.sh/v1alpha1",
     "triggerauthentications": "keda.sh/v1alpha1",
 }
+
+
+def page(objects: list[dict[str, Any]], query: dict[str, list[str]]) -> dict[str, Any]:
+    """Return the list that the API server gives for `fieldSelector`, `limit` and `continue`, in the order of names."""
+    chosen = [each for each in objects if chooses(query.get("fieldSelector", [""])[0], each)]
+    if "limit" not in query:
+        return {"items": chosen}
+    chosen.sort(key=lambda each: str(each["metadata"]["name"]))
+    begin, limit = int(query.get("continue", ["0"])[0]), int(query["limit"][0])
+    end = begin + limit
+    return {"items": chosen[begin:end], "metadata": {"continue": str(end) if end < len(chosen) else ""}}
+
+
+def chooses(selector: str, each: dict[str, Any]) -> bool:
+    for term in filter(None, selector.split(",")):
+        field, _, wanted = term.partition("=")
+        found: Any = each
+        for name in field.removesuffix("!").split("."):
+            found = found.get(name, {})
+        if (found == wanted) is field.endswith("!"):
+            return False
+    return True
 
 
 class ServedRelease(ServedApi):
@@ -50,7 +75,21 @@ class ServedRelease(ServedApi):
         """What is said of KEDA's schemas."""
         self.forbidden: set[str] = set()
         """Kinds that may not be read."""
+        self.stalled: set[str] = set()
+        """Kinds, or names of objects, that are never answered."""
+        self.lists: list[str] = []
+        """Kinds that were listed, one for each page."""
+        self._over = threading.Event()
         super().__init__(*args)
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Serve meanwhile; at the end whoever still waits for what is stalled is let go."""
+        with super().serving():
+            try:
+                yield
+            finally:
+                self._over.set()
 
     def deployment(self, name: str) -> dict[str, Any]:
         return next(each for each in self.objects["deployments"] if each["metadata"]["name"] == name)
@@ -84,6 +123,8 @@ class ServedRelease(ServedApi):
         path = unquote(urlsplit(request.path).path).strip("/").split("/")
         if path[0] == "openapi":
             return Reply(200, self.openapi)
+        if self.stalled & set(path[-2:]):
+            self._over.wait()
         if path[-1] in self.forbidden or path[-2] in self.forbidden:
             return refused(403, "Forbidden", "cannot be read")
         if path == ["apis", "apps", "v1", "deployments"]:
@@ -91,7 +132,8 @@ class ServedRelease(ServedApi):
         kind, inside = path[-1], path[-3:-1] == ["namespaces", self.namespace]
         if inside and kind in self.objects:
             assert "/".join(path[1 : path.index("namespaces")]) == LISTS[kind]
-            return Reply(200, {"items": self.objects[kind]})
+            self.lists.append(kind)
+            return Reply(200, page(self.objects[kind], parse_qs(urlsplit(request.path).query)))
         found = self.named.get(path[-2], {}).get(path[-1])
         if found is None:
             return refused(404, "NotFound", f"{request.path} not found")

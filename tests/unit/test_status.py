@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kube.release import ServedRelease
-from stalk.doctor.cluster import Cluster
+from stalk.doctor.cluster import AUTOSCALING, Cluster
 from stalk.doctor.sources.kubernetes import Kubernetes
 from stalk.doctor.sources.service_account import ServiceAccount
 from stalk.status.plot import draw
@@ -113,3 +113,55 @@ def test_a_look_reads_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [(pool.name, pool.queues, pool.maximum) for pool in look(read, None, 0).pools] == [
         (pool.name, pool.queues, pool.maximum) for pool in look(whole, None, 0).pools
     ]
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "mode", "bounds", "active"),
+    [
+        (set(), "", (0, 10), []),
+        ({"scaledobjects"}, "", (None, 10), None),
+        ({"scaledobjects"}, "keda", (None, 10), None),
+        ({"scaledobjects", "horizontalpodautoscalers"}, "", (None, None), None),
+        ({"horizontalpodautoscalers"}, "keda", (0, 10), []),
+        ({"scaledobjects"}, "hpa", (1, 10), []),
+        ({"horizontalpodautoscalers"}, "hpa", (None, None), None),
+        ({"scaledobjects", "horizontalpodautoscalers"}, "none", (2, 2), []),
+    ],
+)
+def test_bounds_that_may_not_be_read_are_not_made_up(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    forbidden: set[str],
+    mode: str,
+    bounds: tuple[int | None, int | None],
+    active: list[str] | None,
+) -> None:
+    served = ServedRelease(tmp_path)
+    served.forbidden = forbidden
+    worker = served.deployment("stalk-worker-default")
+    worker["metadata"].setdefault("annotations", {})[AUTOSCALING] = mode
+    worker["spec"]["replicas"] = 2
+    if mode in ("hpa", "none"):
+        served.objects["scaledobjects"] = []
+    with served.in_this_process(monkeypatch):
+        (pool,) = look(Kubernetes(ServiceAccount(served.namespace)).scaling(None, time.monotonic()), {}, 0).pools
+    assert (pool.minimum, pool.maximum) == bounds
+    assert pool.active == active
+    assert pool.wanted == 2
+
+
+def test_what_may_not_be_read_is_a_question_mark_until_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = ServedRelease(tmp_path)
+    served.forbidden = {"scaledobjects", "horizontalpodautoscalers", "events"}
+    with served.in_this_process(monkeypatch):
+        kubernetes = Kubernetes(ServiceAccount(served.namespace))
+        snapshot = look(kubernetes.scaling(None, time.monotonic()), {}, 0)
+        served.forbidden = set()
+        again = look(kubernetes.scaling(None, time.monotonic()), {}, 0)
+    _, line, *said = text(snapshot).splitlines()
+    assert line.split() == ["default", "test-queue", "?", "?", "?", "?", "0", "0", "?", "?", "?", "?"]
+    assert {each.partition(": GET ")[0] for each in said} == {"ScaledObjects", "autoscalers", "events"}
+    assert all("answered 403: Forbidden" in each for each in said)
+    assert text(again).splitlines()[1].split()[-4:] == ["0", "10", "-", "-"]
+    assert not again.unread
+    assert snapshot.as_json()["pools"][0]["minimum"] is None

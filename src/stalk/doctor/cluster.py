@@ -27,13 +27,15 @@ class Cluster:
     replica_sets: Sequence[Json] = ()
     services: Sequence[Json] = ()
     events: Sequence[Json] = ()
-    """Of the whole namespace."""
+    """Of the whole namespace: warnings for the doctor, those of what scales for `stalk status`."""
     autoscalers: Sequence[Json] = ()
     """Of the whole namespace: what conflicts with the release's own may be anybody's."""
     scaled_objects: Sequence[Json] | None = ()
     """None: the API server does not know the kind."""
     operators: Sequence[Json] | None = None
     """Deployments of keda-operator in any namespace; None: may not be listed."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """What could not be read, such as `ScaledObjects`, and why: its list is empty here, which tells nothing."""
     policies: Sequence[Json] = ()
     """NetworkPolicies of the whole namespace."""
     keda_fields: frozenset[str] | None = None

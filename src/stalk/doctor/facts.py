@@ -74,7 +74,9 @@ class ManagementFacts:
     queues: Sequence[Json] = ()
     """Of every virtual host that the user sees."""
     bindings: Sequence[Json] | None = None
-    """Of the app's virtual host; None where the user may not see them."""
+    """Of the app's virtual host; None where they could not be read."""
+    unseen: str = ""
+    """Why they could not."""
     consumers: Sequence[Json] | None = None
 
     def queue(self, vhost: str, name: str) -> Json:
@@ -121,6 +123,8 @@ class WorkerFacts:
     scheduled: Mapping[str, Sequence[Json]] = field(default_factory=dict)
     heartbeats: frozenset[str] | None = None
     """Workers that sent an event while it was listened; None where nobody could listen."""
+    deaf: str = ""
+    """Why nobody could listen."""
     now: float = 0.0
     """Time of the answers, as `time.time()`."""
 

@@ -8,6 +8,8 @@ import re
 import subprocess
 import tempfile
 import threading
+import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -16,6 +18,10 @@ from stalk.doctor.gather import Late, start
 from stalk.doctor.names import Names
 
 __all__ = ["Forwards", "NoForward"]
+
+
+END_SECONDS = 1.0
+"""For all kubectls to end by themselves."""
 
 
 class NoForward(Exception):
@@ -30,7 +36,8 @@ class Forwards:
 
     def __init__(self, context: str, namespace: str) -> None:
         self._words = ["kubectl", "--context", context, "-n", namespace, "port-forward"]
-        self._processes: list[subprocess.Popen[str]] = []
+        self._processes: dict[tuple[str, int], subprocess.Popen[str]] = {}
+        self._opening, self._closed = threading.Lock(), False
         self._names = Names()
         self._stack = ExitStack()
 
@@ -41,11 +48,16 @@ class Forwards:
             NoForward: kubectl is missing, refuses, or says nothing in time.
         """
         words = [*self._words, "--address", "127.0.0.1", target, f":{port}"]
-        try:
-            process = subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        except OSError as error:
-            raise NoForward(f"kubectl cannot be started ({error.strerror}); it opens the port-forwards") from error
-        self._processes.append(process)
+        with self._opening:
+            if self._closed:  # who opens it was late, and nobody would end it
+                raise NoForward(f"kubectl port-forward {target} {port}: too late")
+            if (target, port) in self._processes:  # the way that was there leads nowhere any more
+                _end([self._processes.pop((target, port))])
+            try:
+                process = subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            except OSError as error:
+                raise NoForward(f"kubectl cannot be started ({error.strerror}); it opens the port-forwards") from error
+            self._processes[target, port] = process
         assert process.stdout is not None  # noqa: S101 (asked for above)
         try:
             line = start(process.stdout.readline).result(deadline)
@@ -72,11 +84,18 @@ class Forwards:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with self._opening:
+            self._closed = True
         self._stack.close()
-        for process in self._processes:
-            process.terminate()
-        for process in self._processes:
-            try:
-                process.wait(2)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        _end(list(self._processes.values()))
+
+
+def _end(processes: Sequence[subprocess.Popen[str]]) -> None:
+    for process in processes:
+        process.terminate()
+    end = time.monotonic() + END_SECONDS
+    for process in processes:
+        try:
+            process.wait(max(0.0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()

@@ -43,6 +43,7 @@ class Running(Generic[T]):
             answer, error = self._answer.get(timeout=max(0.01, deadline - time.monotonic()))
         except queue.Empty:
             raise Late("no answer in time") from None
+        self._answer.put((answer, error))  # for who asks again
         if error is not None:
             raise error
         return answer  # type: ignore[return-value]

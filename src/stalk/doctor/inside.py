@@ -17,7 +17,7 @@ from stalk.doctor.sources.api import ask_api
 from stalk.doctor.sources.broker import ask_broker
 from stalk.doctor.sources.management import ask_management
 from stalk.doctor.sources.results import ask_redis
-from stalk.doctor.sources.workers import ask_workers
+from stalk.doctor.sources.workers import NotAsked, ask_workers
 from stalk.doctor.target import Target
 
 __all__ = ["LIMIT_SECONDS", "Asked", "examine", "gather"]
@@ -60,7 +60,8 @@ def gather(target: Target, asked: Asked, deadline: float, unchecked: list[Unchec
         try:
             return source.result(deadline)
         except Exception as error:
-            unchecked.append(Unchecked(tuple(links), what, str(error) or type(error).__name__, paste))
+            if not any(each.what == what for each in unchecked):  # or it is said already why there is no way to it
+                unchecked.append(Unchecked(tuple(links), what, str(error) or type(error).__name__, paste))
             return None
 
     facts = Facts(target.facts, api_url=asked.api_url or "")
@@ -69,7 +70,7 @@ def gather(target: Target, asked: Asked, deadline: float, unchecked: list[Unchec
     redis = start(ask_redis, target, asked.task_id) if target.facts.results.partition(":")[2] else None
     api = start(ask_api, asked.api_url) if asked.api_url else None
     found = wait(broker, "the broker", ("API", "exchange", "queue", "worker"))
-    facts.broker, facts.workers = found or (None, None)
+    facts.broker, facts.workers, unasked = found or (None, None, "")
     facts.management = wait(
         management,
         "the broker's management API",
@@ -80,8 +81,15 @@ def gather(target: Target, asked: Asked, deadline: float, unchecked: list[Unchec
         facts.redis = wait(redis, "Redis", ("request", "result"))
     if api is not None:
         facts.api_problem = wait(api, "the API", ("API",)) or ""
-    if facts.broker is not None and facts.workers is None:
+    if unasked:
+        unchecked.append(Unchecked(("queue", "worker"), "workers", unasked, _rights(facts, "celery.pidbox")))
+    elif facts.broker is not None and facts.workers is None:
         unchecked.append(Unchecked(("exchange", "queue", "worker"), "queues and workers", "no login to the broker"))
+    if facts.workers is not None and facts.workers.heartbeats is None:
+        paste = _rights(facts, "celeryev")
+        unchecked.append(Unchecked(("worker",), "heartbeat events of workers", facts.workers.deaf, paste))
+    if facts.management is not None and facts.management.unseen:
+        unchecked.append(Unchecked(("exchange",), "bindings", facts.management.unseen, _rights(facts)))
     if target.facts.assumed:
         _leave_to_the_app(facts, unchecked)
     if not target.facts.queues:
@@ -93,6 +101,12 @@ def _management_url(target: Target) -> str:
     """Return where RabbitMQ's management API is unless somebody has moved it."""
     host, _, port = target.facts.broker.partition("/")[0].rpartition(":")
     return f"https://{host}:15671" if port == "5671" else f"http://{host}:15672"
+
+
+def _rights(facts: Facts, names: str = "") -> str:
+    """Return the line that shows who may what, and what is wanted: of AMQP names, or any right at all."""
+    wanted = f"configure, write and read of names with {names}" if names else "any, such as '^$' '^$' '^$'"
+    return f"{facts.place.rabbitmqctl('list_permissions', '-p', facts.app.vhost)}   # wanted: {wanted}"
 
 
 def _leave_to_the_app(facts: Facts, unchecked: list[Unchecked]) -> None:
@@ -109,21 +123,25 @@ def _leave_to_the_app(facts: Facts, unchecked: list[Unchecked]) -> None:
     facts.broker = replace(facts.broker, inequivalent=ours)
 
 
-def _broker_and_workers(target: Target, deadline: float) -> tuple[BrokerFacts, WorkerFacts | None]:
+def _broker_and_workers(target: Target, deadline: float) -> tuple[BrokerFacts, WorkerFacts | None, str]:
+    """Return what both say, and why workers could not be asked by one who may log in."""
     broker = ask_broker(target)
     if broker.problem is not None:
-        return broker, None
+        return broker, None, ""
     # The first worker takes a few seconds: a queue that has just been filled is not one without consumer.
     while _waits(broker) and time.monotonic() < deadline - WORKERS_SECONDS:
         time.sleep(1)
         broker = ask_broker(target)
-    workers = ask_workers(target.app, sum(broker.consumers.values()))
+    try:
+        workers = ask_workers(target.app, sum(broker.consumers.values()))
+    except NotAsked as error:
+        return broker, None, str(error)
     if any(number > len(workers.consuming(queue)) for queue, number in broker.consumers.items()):
         # A worker may have ended since; only a consumer that is still there hides.
         again = ask_broker(target).consumers
         left = {queue: min(number, again.get(queue, 0)) for queue, number in broker.consumers.items()}
         broker = replace(broker, consumers=left)
-    return broker, workers
+    return broker, workers, ""
 
 
 def _waits(broker: BrokerFacts) -> bool:
@@ -149,7 +167,8 @@ def seen(facts: Facts, asked: Asked) -> dict[Link, str]:
         )
     if facts.workers is not None:
         names = sorted({name for queue in facts.app.queues for name in facts.workers.consuming(queue)})
-        said["worker"] = f"{', '.join(names)} answer and send events" if names else "none runs, and none is needed"
+        do = "answer" if facts.workers.heartbeats is None else "answer and send events"
+        said["worker"] = f"{', '.join(names)} {do}" if names else "none runs, and none is needed"
     if facts.redis is not None:
         said["result"] = f"{facts.app.results} takes results"
     if facts.management is not None:

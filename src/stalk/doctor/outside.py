@@ -10,9 +10,10 @@ from stalk.doctor.cluster import Cluster, Json, component, name_of
 from stalk.doctor.facts import BrokerFacts, Facts, Problem, RedisFacts
 from stalk.doctor.findings import Unchecked
 from stalk.doctor.forward import Forwards, NoForward
+from stalk.doctor.gather import Late, start
 from stalk.doctor.inside import LIMIT_SECONDS, Asked, gather, seen
 from stalk.doctor.paste import repeated
-from stalk.doctor.reach import FORWARD_SECONDS, Reach, Secrets
+from stalk.doctor.reach import REACH_SECONDS, Reach, Secrets
 from stalk.doctor.redact import Redactor
 from stalk.doctor.release import findings, kubernetes_says, names, seen_in
 from stalk.doctor.report import Report
@@ -32,17 +33,23 @@ def examine_release(kubernetes: Kubernetes, release: str | None, asked: Asked, b
     Raises:
         NoCluster: there is no such release, or the cluster cannot be asked.
     """
+    triggers = start(kubernetes.triggers)
     cluster, unchecked = kubernetes_says(kubernetes, release, began)
-    secrets = Secrets(kubernetes)
+    deadline = min(time.monotonic() + REACH_SECONDS, began + LIMIT_SECONDS - 1)
+    secrets = Secrets(kubernetes, deadline)
     facts, target = None, None
     with Forwards(kubernetes.context, kubernetes.namespace) as forwards:
         try:
-            target = Reach(cluster, secrets, forwards, kubernetes.triggers()).target(unchecked)
+            api = start(_api_url, cluster, forwards, deadline)
+            target = Reach(cluster, secrets, forwards, triggers, deadline).target(unchecked)
             if asked.api_url is None:
-                asked = Asked(asked.task_id, _api_url(cluster, forwards, unchecked))
+                try:
+                    asked = Asked(asked.task_id, api.result(deadline + 1))
+                except (NoForward, Late) as error:
+                    unchecked.append(Unchecked(("API",), "the API", str(error), cluster.place.look("pods", "api")))
             facts = gather(target, asked, began + LIMIT_SECONDS, unchecked)
             _believe_only_what_pods_see(facts, cluster, unchecked)
-        except (NoCluster, NoForward, ValidationError, LookupError) as error:
+        except (NoCluster, NoForward, Late, ValidationError, LookupError) as error:
             why = f"{error.error_count()} settings cannot be read" if isinstance(error, ValidationError) else str(error)
             unchecked.append(Unchecked(SERVERS, "broker, Redis and workers", why, _inside(cluster)))
     redact = Redactor(
@@ -54,17 +61,12 @@ def examine_release(kubernetes: Kubernetes, release: str | None, asked: Asked, b
     return Report(found, unchecked, said, time.monotonic() - began), redact
 
 
-def _api_url(cluster: Cluster, forwards: Forwards, unchecked: list[Unchecked]) -> str | None:
+def _api_url(cluster: Cluster, forwards: Forwards, deadline: float) -> str | None:
     service = next((each for each in cluster.services if component(each) == "api" and _of(cluster, each)), None)
     if service is None:
         return None
-    try:
-        port = int(service["spec"]["ports"][0]["port"])
-        local = forwards.open(f"service/{name_of(service)}", port, time.monotonic() + FORWARD_SECONDS)
-    except NoForward as error:
-        unchecked.append(Unchecked(("API",), "the API", str(error), cluster.place.look("pods", "api")))
-        return None
-    return f"http://127.0.0.1:{local}"
+    port = int(service["spec"]["ports"][0]["port"])
+    return f"http://127.0.0.1:{forwards.open(f'service/{name_of(service)}', port, deadline)}"
 
 
 def _of(cluster: Cluster, each: Json) -> bool:

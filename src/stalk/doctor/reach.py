@@ -1,7 +1,7 @@
 """A release's servers, made reachable from a machine with a kubeconfig."""
 
-import time
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
@@ -9,24 +9,38 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from stalk.doctor.cluster import Cluster, Json, component, environment, name_of, secret_of
 from stalk.doctor.findings import Unchecked
 from stalk.doctor.forward import Forwards
-from stalk.doctor.gather import Running, start
+from stalk.doctor.gather import Late, Running, start
 from stalk.doctor.sources.kubernetes import Kubernetes, NoCluster
 from stalk.doctor.target import Target, of_settings
 from stalk.flower import FlowerSettings
 
-__all__ = ["FORWARD_SECONDS", "Reach", "Secrets"]
+__all__ = ["REACH_SECONDS", "Reach", "Secrets"]
 
-FORWARD_SECONDS = 4.0
+REACH_SECONDS = 4.0
+"""For Secrets and port-forwards together; what is left is for the servers."""
 HTTP_PORTS = {"http": 80, "https": 443}
+
+T = TypeVar("T")
 
 
 class Secrets:
-    """Reads Secrets once, and remembers what must never be printed."""
+    """Reads Secrets once, and remembers what must never be printed.
 
-    def __init__(self, kubernetes: Kubernetes) -> None:
-        self._kubernetes = kubernetes
-        self._read: dict[str, dict[str, str]] = {}
+    Args:
+        kubernetes: where they are.
+        deadline: until when they are waited for, as `time.monotonic()`.
+    """
+
+    def __init__(self, kubernetes: Kubernetes, deadline: float) -> None:
+        self._kubernetes, self._deadline = kubernetes, deadline
+        self._asked: dict[str, Running[dict[str, str]]] = {}
         self.values: set[str] = set()
+
+    def ask(self, names: Iterable[str]) -> None:
+        """Begin to read these, all at once."""
+        for name in names:
+            if name not in self._asked:
+                self._asked[name] = start(self._kubernetes.secret, name)
 
     def __call__(self, name: str, key: str) -> str:
         """Return a value that is no secret by itself, such as a user name.
@@ -34,10 +48,10 @@ class Secrets:
         Raises:
             LookupError: there is no such Secret, or it lacks the key.
             NoCluster: it may not be read.
+            Late: there is no answer in time.
         """
-        if name not in self._read:
-            self._read[name] = self._kubernetes.secret(name)
-        value = self._read[name].get(key)
+        self.ask([name])
+        value = _in_time(self._asked[name], self._deadline, f"Secret {name}").get(key)
         if value is None:
             raise LookupError(f"Secret {name} has no key {key}")
         return value
@@ -60,15 +74,36 @@ class _PodSettings(FlowerSettings):
 
 
 class Reach:
-    """Makes a Deployment's environment work from here: names lead to port-forwards, CAs are files of this machine."""
+    """Makes a Deployment's environment work from here: names lead to port-forwards, CAs are files of this machine.
 
-    def __init__(self, cluster: Cluster, secrets: Secrets, forwards: Forwards, triggers: list[Json]) -> None:
+    Args:
+        cluster: with the Deployments and Services.
+        secrets: that the pods have.
+        forwards: to the Services.
+        triggers: the TriggerAuthentications that are being read.
+        deadline: until when all of it is waited for, as `time.monotonic()`.
+    """
+
+    def __init__(
+        self, cluster: Cluster, secrets: Secrets, forwards: Forwards, triggers: Running[list[Json]], deadline: float
+    ) -> None:
         self._cluster, self._secrets, self._forwards, self._triggers = cluster, secrets, forwards, triggers
-        self._deadline = time.monotonic() + FORWARD_SECONDS
+        self._deadline = deadline
         self._services = {name_of(each) for each in cluster.services}
 
     def target(self, unchecked: list[Unchecked]) -> Target:
-        """Return the app of the release, reached through port-forwards."""
+        """Return the app of the release, reached through port-forwards.
+
+        Args:
+            unchecked: gets a line where there is no way to the management API.
+
+        Raises:
+            LookupError: a Secret is missing, or lacks a key.
+            NoCluster: a Secret may not be read; or nothing is there that has a login.
+            NoForward: a port-forward cannot be opened.
+            Late: one of them takes too long.
+            ValidationError: what a pod has in its environment is no setting.
+        """
         deployment = next(
             (each for kind in ("api", "worker") for each in self._cluster.deployments if component(each) == kind), None
         )
@@ -93,9 +128,10 @@ class Reach:
 
     def _values(self, deployment: Json) -> dict[str, str]:
         values = {}
-        for name, value in environment(deployment).items():
-            if not name.startswith(("BROKER_", "REDIS_", "QUEUE_", "RESULT_")):
-                continue
+        of_servers = ("BROKER_", "REDIS_", "QUEUE_", "RESULT_")
+        named = {name: value for name, value in environment(deployment).items() if name.startswith(of_servers)}
+        self._secrets.ask(value[0] for value in named.values() if not isinstance(value, str))
+        for name, value in named.items():
             if not isinstance(value, str):
                 values[name] = (self._secrets if name.endswith("_USER") else self._secrets.password)(*value)
             elif name.endswith("_TLS_CA") and value:
@@ -110,6 +146,7 @@ class Reach:
         Raises:
             LookupError: it comes from something else than a Secret, or that lacks it.
             NoCluster: the Secret may not be read.
+            Late: there is no answer in time.
         """
         source = secret_of(deployment, path)
         if source is None:
@@ -125,12 +162,14 @@ class Reach:
 
     def _management(self, values: dict[str, str]) -> None:
         """Read where KEDA reads: that is what scaling depends on."""
-        for each in self._triggers:
+        for each in _in_time(self._triggers, self._deadline, "TriggerAuthentications"):
+            references = each["spec"].get("secretTargetRef") or ()
+            self._secrets.ask(one["name"] for one in references)
             found = {
                 one["parameter"]: (self._secrets.password if one["parameter"] == "password" else self._secrets)(
                     one["name"], one["key"]
                 )
-                for one in (each["spec"].get("secretTargetRef") or ())
+                for one in references
             }
             url = urlsplit(found.get("host", ""))
             if url.scheme not in HTTP_PORTS:
@@ -146,3 +185,10 @@ class Reach:
         name, _, rest = host.partition(".")
         own = not rest or rest.split(".")[0] == self._cluster.namespace
         return name if own and name in self._services else ""
+
+
+def _in_time(running: Running[T], deadline: float, what: str) -> T:
+    try:
+        return running.result(deadline)
+    except Late as error:
+        raise Late(f"{what}: {error}") from None

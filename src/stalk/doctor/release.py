@@ -37,6 +37,10 @@ def kubernetes_says(kubernetes: Kubernetes, release: str | None, began: float) -
         Unchecked((LINK_OF.get(what, "pods"),), what, why, _may(kubernetes, what))
         for what, why in kubernetes.refused.items()
     ]
+    unchecked += [
+        Unchecked((LINK_OF.get(what, "pods"),), f"all {what}", why, f"kubectl -n {cluster.namespace} get {what}")
+        for what, why in kubernetes.cut.items()
+    ]
     if cluster.operators is None and cluster.scaled_objects:
         unchecked.insert(0, Unchecked(("scaler",), "KEDA's operator", "its Deployment may not be listed"))
     return cluster, unchecked
@@ -92,7 +96,7 @@ def findings(cluster: Cluster, facts: Facts | None) -> Iterator[Finding]:
         yield from check(facts)
         if facts.broker is not None:
             cluster.backlog = {queue: facts.broker.ready.get(queue, 0) for queue in facts.app.queues}
-        if facts.management is not None:
+        if facts.management is not None and facts.workers is not None:  # who runs nothing is only known from them
             unacknowledged = {
                 queue: int(facts.management.queue(facts.app.vhost, queue).get("messages_unacknowledged") or 0)
                 for queue in facts.app.queues

@@ -4,15 +4,15 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stalk.doctor.findings import Unchecked
 from stalk.doctor.forward import Forwards
-from stalk.doctor.gather import Late
-from stalk.doctor.reach import Reach, Secrets
+from stalk.doctor.gather import Late, start
+from stalk.doctor.reach import REACH_SECONDS, Reach, Secrets
 from stalk.doctor.redact import Redactor
 from stalk.doctor.sources.kubeconfig import KubeConfig
 from stalk.doctor.sources.kubernetes import Kubernetes, NoCluster
@@ -20,7 +20,7 @@ from stalk.doctor.sources.management import ask_management
 from stalk.doctor.target import Target
 from stalk.extras import install
 from stalk.status.snapshot import Snapshot, look
-from stalk.status.table import COLUMNS, row, text
+from stalk.status.table import COLUMNS, problems, row, text
 
 __all__ = ["Options", "status"]
 
@@ -73,8 +73,9 @@ class _Looks:
         queues, problem = None, ""
         try:
             if self._target is None:
-                secrets, missing = Secrets(self._kubernetes), list[Unchecked]()
-                reach = Reach(cluster, secrets, self._forwards, self._kubernetes.triggers())
+                deadline, missing = time.monotonic() + REACH_SECONDS, list[Unchecked]()
+                secrets = Secrets(self._kubernetes, deadline)
+                reach = Reach(cluster, secrets, self._forwards, start(self._kubernetes.triggers), deadline)
                 self._target = reach.target(missing)
                 self._redact = Redactor({*secrets.values, *self._target.secrets}, self._target.public)
             found = ask_management(self._target)
@@ -89,24 +90,38 @@ class _Looks:
 
 
 def _show(looks: Callable[[], Snapshot], options: Options) -> str | None:
+    """Show looks; the first one has to succeed, or there is nothing to watch."""
+    if options.plot is not None:
+        from stalk.status.plot import check
+
+        check(options.plot)  # not at the end of the watched time
     snapshots = [looks()]
+    try:
+        with suppress(KeyboardInterrupt):
+            _watch(looks, options, snapshots)
+    finally:
+        if options.plot is not None:
+            from stalk.status.plot import draw
+
+            draw(snapshots, options.plot)
+            print(f"drew {len(snapshots)} looks over {snapshots[-1].at - snapshots[0].at:.0f} s into {options.plot}")
+    return None
+
+
+def _watch(looks: Callable[[], Snapshot], options: Options, snapshots: list[Snapshot]) -> None:
+    """Show the first snapshot, and as long as it is wanted further ones, which are added to `snapshots`."""
     lasts = options.watch or options.plot is not None
     with _screen(options, lasts) as show:
         show(snapshots[-1])
         end = None if options.seconds is None else time.monotonic() + options.seconds
-        try:
-            while lasts and (end is None or time.monotonic() < end):
-                time.sleep(options.interval)
+        while lasts and (end is None or time.monotonic() < end):
+            time.sleep(options.interval)
+            try:
                 snapshots.append(looks())
+            except (NoCluster, Late) as error:  # the next look may be answered
+                show(snapshots[-1].kept(str(error)))
+            else:
                 show(snapshots[-1])
-        except KeyboardInterrupt:
-            pass
-    if options.plot is not None:
-        from stalk.status.plot import draw
-
-        draw(snapshots, options.plot)
-        print(f"drew {len(snapshots)} looks over {snapshots[-1].at - snapshots[0].at:.0f} s into {options.plot}")
-    return None
 
 
 @contextmanager
@@ -125,9 +140,13 @@ def _screen(options: Options, lasts: bool) -> Iterator[Callable[[Snapshot], None
 
 def _live(snapshot: Snapshot) -> Any:
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(*COLUMNS, caption=snapshot.problem or time.strftime("%H:%M:%S", time.localtime(snapshot.at)))
+    said = problems(snapshot) or [time.strftime("%H:%M:%S", time.localtime(snapshot.at))]
+    table = Table(*COLUMNS, caption=Text("\n".join(said)))
     for pool in snapshot.pools:
-        style = "red" if pool.dead_letters else "yellow" if pool.ready and pool.wanted >= pool.maximum else ""
-        table.add_row(*row(pool), style=style)
+        full = pool.maximum is not None and pool.wanted >= pool.maximum
+        style = "red" if pool.dead_letters else "yellow" if pool.ready and full else ""
+        # No markup: messages of Kubernetes have brackets, too.
+        table.add_row(*map(Text, row(pool)), style=style)
     return table

@@ -5,7 +5,23 @@ from pathlib import Path
 
 from stalk.status.snapshot import Snapshot
 
-__all__ = ["draw"]
+__all__ = ["check", "draw"]
+
+
+def check(file: Path) -> None:
+    """See before anything is watched that a picture can be written.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+        ValueError: the ending names no format, or there is no such folder.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    formats = FigureCanvasAgg.get_supported_filetypes()
+    if file.suffix.removeprefix(".").lower() not in formats:
+        raise ValueError(f"{file} has none of the endings {', '.join(f'.{each}' for each in sorted(formats))}")
+    if not file.parent.is_dir():
+        raise ValueError(f"there is no folder {file.parent}")
 
 
 def draw(snapshots: Sequence[Snapshot], file: Path) -> None:

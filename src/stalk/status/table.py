@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from stalk.status.snapshot import Pool, Snapshot
 
-__all__ = ["COLUMNS", "row", "text"]
+__all__ = ["COLUMNS", "problems", "row", "text"]
 
 COLUMNS = (
     "POOL",
@@ -33,10 +33,10 @@ def row(pool: Pool) -> tuple[str, ...]:
         _number(pool.dead_letters),
         str(pool.replicas),
         str(pool.wanted),
-        str(pool.minimum),
-        str(pool.maximum),
-        ",".join(pool.active) or "-",
-        pool.last_event or "-",
+        _number(pool.minimum),
+        _number(pool.maximum),
+        "?" if pool.active is None else ",".join(pool.active) or "-",
+        "?" if pool.last_event is None else pool.last_event or "-",
     )
 
 
@@ -45,7 +45,13 @@ def text(snapshot: Snapshot) -> str:
     rows: Sequence[tuple[str, ...]] = [COLUMNS, *map(row, snapshot.pools)]
     widths = [max(len(each[column]) for each in rows) for column in range(len(COLUMNS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(each, widths, strict=True)).rstrip() for each in rows]
-    return "\n".join([*lines, *([f"queue lengths: {snapshot.problem}"] if snapshot.problem else [])])
+    return "\n".join([*lines, *problems(snapshot)])
+
+
+def problems(snapshot: Snapshot) -> list[str]:
+    """Return a line for each thing that could not be read."""
+    of_queues = [f"queue lengths: {snapshot.problem}"] if snapshot.problem else []
+    return of_queues + [f"{what}: {why}" for what, why in snapshot.unread.items()]
 
 
 def _number(value: int | None) -> str:

@@ -27,7 +27,10 @@ class KubeConfig:
         except ImportError:
             raise NoCluster(f"the Kubernetes client is not installed. Type once:  {install('doctor')}") from None
         try:
-            self._client: Any = config.new_client_from_config(context=context)
+            settings: Any = client.Configuration()
+            settings.retries = False  # urllib3's three would make a server that hangs cost 20 s instead of 5
+            config.load_kube_config(context=context, client_configuration=settings)
+            self._client: Any = client.ApiClient(settings)
             contexts, current = config.list_kube_config_contexts()
         except (ConfigException, OSError) as error:
             raise NoCluster(f"no kubeconfig that can be used: {error}") from error

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,7 +20,25 @@ SECONDS = 5.0
 OBJECTS_SECONDS = 8.0
 """For all objects of a release; what is left of the 15 is for the servers. An answer late is better than none."""
 
-EVENTS = 500
+EVENTS_PAGE = 500
+MOST_EVENTS = 5000
+"""The API server gives them by their objects' names, so what is left out is whatever stands late in the alphabet."""
+EVENTS_SECONDS = 3.0
+"""When no further page is asked for: the last one may take `SECONDS`."""
+WARNINGS = "type=Warning"
+OF_SCALERS = "involvedObject.kind!=Pod,involvedObject.kind!=ReplicaSet"
+"""Pods, and who makes them, have most events; changes of replicas are told of Deployments and what scales them."""
+
+LISTS = {
+    "services": "Services",
+    "events": "events",
+    "autoscalers": "autoscalers",
+    "scaled_objects": "ScaledObjects",
+    "replica_sets": "ReplicaSets",
+    "policies": "NetworkPolicies",
+}
+"""What the rest is worth a look without, and what it is called there."""
+
 MOST_LOGS = 10
 BROKER_FILE = "rabbitmq.conf"
 
@@ -86,7 +105,9 @@ class Kubernetes:
         self._connection = connection
         self.context, self.namespace = connection.context, connection.namespace
         self.refused: dict[str, str] = {}
-        """What may not be read, and why."""
+        """What could not be read, and why."""
+        self.cut: dict[str, str] = {}
+        """What was read in part, and why."""
 
     def get(self, path: str, **query: Any) -> Json:
         """Return an object of the API.
@@ -146,10 +167,13 @@ class Kubernetes:
             "keda_fields": start(self._keda_fields),
         }
         with _in_time(began) as deadline:
-            cluster = self._found(self._scaling(release) | others, deadline)
+            cluster = self._found(self._scaling(release, WARNINGS) | others, deadline)
             broker = start(self._consumer_timeout, cluster)
             cluster.last_lines = self._last_lines(cluster, deadline)
-            cluster.consumer_timeout = broker.result(deadline)
+            try:
+                cluster.consumer_timeout = broker.result(deadline)
+            except Late as error:
+                self.refused["ConfigMaps"] = str(error)
         return cluster
 
     def scaling(self, release: str | None, began: float) -> Cluster:
@@ -157,23 +181,35 @@ class Kubernetes:
 
         Arguments and errors are those of `cluster`.
         """
+        self.refused, self.cut = {}, {}  # of the look before
         with _in_time(began) as deadline:
-            return self._found(self._scaling(release), deadline)
+            cluster = self._found(self._scaling(release, OF_SCALERS), deadline)
+        cluster.unread = self.cut | self.refused
+        return cluster
 
-    def _scaling(self, release: str | None) -> dict[str, Running[Any]]:
+    def _scaling(self, release: str | None, events: str) -> dict[str, Running[Any]]:
         space = f"/namespaces/{self.namespace}"
         deployments = f"/apis/apps/v1{space}/deployments"
         return {
             "deployments": start(lambda: self.items(deployments, labelSelector=_selector(release))),
             "services": self._wanted("Services", f"/api/v1{space}/services"),
-            "events": self._wanted("events", f"/api/v1{space}/events", limit=EVENTS),
+            "events": start(self._events, events),
             "autoscalers": self._wanted("autoscalers", f"/apis/autoscaling/v2{space}/horizontalpodautoscalers"),
             "scaled_objects": start(self._scaled_objects),
         }
 
     def _found(self, asked: Mapping[str, Running[Any]], deadline: float) -> Cluster:
         """Return the objects asked for, those of other releases left out."""
-        found: dict[str, Any] = {name: each.result(deadline) for name, each in asked.items()}
+        found: dict[str, Any] = {}
+        for name, each in asked.items():
+            try:
+                found[name] = each.result(deadline)
+            except Late as error:
+                if name in ("deployments", "pods"):
+                    raise
+                found[name] = [] if name in LISTS else None
+                if name in LISTS:
+                    self.refused[LISTS[name]] = str(error)
         releases = {str(each["metadata"]["labels"].get("app.kubernetes.io/instance")) for each in found["deployments"]}
         if not releases:
             raise NoCluster(f"namespace {self.namespace} of context {self.context} has no release of Stalk")
@@ -197,6 +233,29 @@ class Kubernetes:
         except NoCluster as error:
             self.refused["ScaledObjects"] = str(error)
             return []
+
+    def _events(self, selector: str) -> list[Json]:
+        """Return the events that a field selector chooses, page by page; what is left out is noted in `cut`.
+
+        https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
+        """
+        path, end = f"/api/v1/namespaces/{self.namespace}/events", time.monotonic() + EVENTS_SECONDS
+        query: dict[str, Any] = {"fieldSelector": selector, "limit": EVENTS_PAGE}
+        found: list[Json] = []
+        try:
+            while True:
+                page = self.get(path, **query)
+                found += page["items"]
+                query["continue"] = (page.get("metadata") or {}).get("continue")
+                if not query["continue"]:
+                    return found
+                if len(found) >= MOST_EVENTS or time.monotonic() > end:
+                    self.cut["events"] = f"only the first {len(found)} were read, in the order of their objects' names"
+                    return found
+        except (NoCluster, LookupError) as error:
+            where = self.cut if found else self.refused
+            where["events"] = str(error)
+            return found
 
     def _operators(self) -> list[Json] | None:
         try:

@@ -66,11 +66,14 @@ def ask_management(target: Target) -> ManagementFacts:
         port = url.port or (443 if url.scheme == "https" else 80)
         return ManagementFacts(why(problem, url.hostname or "", port, tls=url.scheme == "https"))
     vhost = quote(target.facts.vhost, safe="")
+    bindings, unseen = api.get_or_why(f"/bindings/{vhost}")
+    consumers, _ = api.get_or_why(f"/consumers/{vhost}")
     return ManagementFacts(
         stats_off=bool(overview.get("disable_stats")) and not overview.get("enable_queue_totals"),
         queues=queues,
-        bindings=api.get_or_none(f"/bindings/{vhost}"),
-        consumers=api.get_or_none(f"/consumers/{vhost}"),
+        bindings=bindings,
+        unseen=unseen,
+        consumers=consumers,
     )
 
 
@@ -86,9 +89,9 @@ class _Api:
         with self._opener.open(request, timeout=CONNECT_SECONDS) as response:
             return json.load(response)
 
-    def get_or_none(self, path: str) -> Any:
-        """Return what is there, or None for a user who may not see it: one with the tag monitoring alone."""
+    def get_or_why(self, path: str) -> tuple[Any, str]:
+        """Return what is there; or None, and why: a user without rights in the virtual host may not see it."""
         try:
-            return self.get(path)
-        except (OSError, ValueError):
-            return None
+            return self.get(path), ""
+        except (OSError, ValueError) as error:
+            return None, f"GET /api{path}: {error}"

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from amqp.exceptions import AMQPError
@@ -12,9 +13,10 @@ from celery.events import EventReceiver
 from kombu.exceptions import OperationalError
 
 from stalk.doctor.facts import WorkerFacts
+from stalk.doctor.gather import start
 from stalk.doctor.sources.network import CONNECT_SECONDS
 
-__all__ = ["ask_workers"]
+__all__ = ["NotAsked", "ask_workers"]
 
 REPLY_SECONDS = 2.0
 HEARTBEAT_SECONDS = 6.0
@@ -31,34 +33,40 @@ COMMANDS: dict[str, dict[str, Any]] = {
 }
 
 
+class NotAsked(Exception):
+    """Workers cannot be asked by this user; the text says why."""
+
+
 def ask_workers(app: Celery, consumers: int) -> WorkerFacts:
     """Ask all workers of the app's virtual host everything at once, and listen for their heartbeats.
 
     Args:
         app: a Celery app that can log in to the broker.
         consumers: how many consumers its queues have; with none nobody is waited for longer than for an answer.
+
+    Raises:
+        NotAsked: they cannot be asked, which says nothing of them.
     """
     # Control messages go as the app writes its tasks, and a worker that cannot read those would seem to be gone.
     control: Any = app.control
     mailbox = control.mailbox
     mailbox.serializer, mailbox.accept = "json", [*app.conf.accept_content, "json"]
     answers: dict[str, dict[str, Any]] = {command: {} for command in COMMANDS}
-    threads = [
-        threading.Thread(target=_ask, args=(app, command, arguments, answers[command]), daemon=True)
-        for command, arguments in COMMANDS.items()
-    ]
     listener = _Heartbeats(app)
     listener.start()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(REPLY_SECONDS + CONNECT_SECONDS)
+    asked = [start(_ask, app, command, arguments, answers[command]) for command, arguments in COMMANDS.items()]
+    for one in asked:
+        try:
+            one.result(time.monotonic() + REPLY_SECONDS + CONNECT_SECONDS)
+        except Exception as error:  # whatever kombu and its decoders raise
+            raise NotAsked(_text(error)) from error
     alive = sorted({name for each in answers.values() for name in each})
     heartbeats = listener.wait_for(alive, max(consumers, len(alive)))
     mute = sorted(set(alive) - (heartbeats or set(alive)))
     if mute:  # one that has ended meanwhile is no worker that hides
         still: dict[str, Any] = {}
-        _ask(app, "ping", {}, still)
+        with suppress(OSError, AMQPError, OperationalError):
+            _ask(app, "ping", {}, still)
         for name in set(mute) - set(still):
             alive.remove(name)
             for each in answers.values():
@@ -73,24 +81,26 @@ def ask_workers(app: Celery, consumers: int) -> WorkerFacts:
         reserved=answers["reserved"],
         scheduled=answers["scheduled"],
         heartbeats=heartbeats,
+        deaf=listener.why,
         now=time.time(),
     )
 
 
 def _ask(app: Celery, command: str, arguments: dict[str, Any], into: dict[str, Any]) -> None:
-    try:
-        with app.connection_for_write(connect_timeout=CONNECT_SECONDS) as connection:
-            replies = app.control.broadcast(
-                command, arguments=arguments, reply=True, timeout=REPLY_SECONDS, connection=connection
-            )
-    except (OSError, AMQPError, OperationalError):
-        return
+    with app.connection_for_write(connect_timeout=CONNECT_SECONDS) as connection:
+        replies = app.control.broadcast(
+            command, arguments=arguments, reply=True, timeout=REPLY_SECONDS, connection=connection
+        )
     for reply in replies or ():
         into.update({name: answer for name, answer in reply.items() if not _is_error(answer)})
 
 
 def _is_error(answer: Any) -> bool:
     return isinstance(answer, dict) and set(answer) == {"error"}
+
+
+def _text(error: Exception) -> str:
+    return str(getattr(error, "reply_text", "")) or str(error) or type(error).__name__
 
 
 class _Heartbeats(threading.Thread):
@@ -103,6 +113,8 @@ class _Heartbeats(threading.Thread):
         self._changed = threading.Condition()
         self._listens_since: float | None = None
         self._failed = False
+        self.why = "no answer in time"
+        """Why nobody could listen, where that is so."""
 
     def run(self) -> None:
         """Listen for as long as the process lasts."""
@@ -119,9 +131,10 @@ class _Heartbeats(threading.Thread):
                             drained.drain_events(timeout=1)
                         except socket.timeout:  # noqa: UP041 (as kombu documents it)
                             continue
-        except Exception:
+        except Exception as error:
             with self._changed:
                 self._failed = True
+                self.why = _text(error)
                 self._changed.notify_all()
 
     def _heard(self, event: dict[str, Any]) -> None:

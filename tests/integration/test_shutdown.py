@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -60,10 +61,9 @@ def test_what_runs_is_finished_with_heartbeats_and_the_exit_code_is_0(counter: C
     assert "the broker is gone" not in counter.service.log("one")
 
 
-def test_messages_not_begun_go_back_at_once(counter: Counter) -> None:
+def test_messages_not_begun_go_back_at_once(counter: Counter, tmp_path: Path) -> None:
     worker = counter.worker("one", "-c", "1", "--prefetch-multiplier", "4")
-    running = counter.send(15)
-    counter.wait_for(running, "STARTED")
+    running = counter.send_until(tmp_path / "enough")
     waiting = [counter.quick() for _ in range(3)]
     eventually(lambda: counter.ready() == 0)
     os.kill(worker.pid, signal.SIGTERM)
@@ -73,6 +73,7 @@ def test_messages_not_begun_go_back_at_once(counter: Counter) -> None:
     for task_id in waiting:
         counter.wait_for(task_id)
     assert counter.state(running).state == "STARTED"
+    (tmp_path / "enough").touch()
     assert worker.wait(60) == 0
     assert (counter.runs("begin"), counter.runs("end")) == (1, 1)
     assert "the broker is gone" not in counter.service.log("one"), "nothing was said that it does not understand"
@@ -130,8 +131,8 @@ def test_past_its_time_a_task_goes_back_and_its_state_says_so(counter: Counter, 
     assert counter.runs("interrupted") == (1 if pool == "prefork" else 0)
     assert counter.service.redis.client().get(running_key(task_id)) is None
 
-    started = time.monotonic()
     counter.worker("two", env={"SHUTDOWN_SECONDS": "1"})
+    started = time.monotonic()
     eventually(lambda: counter.runs("begin") == 2)
     assert time.monotonic() - started < 10, "nobody runs it: nothing is waited for"
 

@@ -97,26 +97,13 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 @pytest.fixture
 def asked(world: World) -> Iterator[Asked]:
-    """Give a worker that has heard from Redis for long."""
     made = Asked(set())
-    made.owner()
-    world.now += SETTLED_SECONDS
     yield made
     made.end()
 
 
-def test_nobody_runs_it(asked: Asked) -> None:
+def test_nobody_runs_it_and_nothing_is_waited_for(asked: Asked) -> None:
     assert asked.owner() == ""
-
-
-def test_a_worker_that_has_just_started_does_not_know_of_an_outage_before(world: World) -> None:
-    worker = Asked(set())
-    assert worker.owner() is None
-    world.now += SETTLED_SECONDS - 0.1
-    assert worker.owner() is None
-    world.now += 0.2
-    assert worker.owner() == ""
-    worker.end()
 
 
 def test_somebody_who_says_so_is_believed_at_once(world: World) -> None:

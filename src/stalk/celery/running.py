@@ -69,7 +69,8 @@ class RunningTasks:
         self._worker = worker
         self._running = running
         self._told: set[str] = set()
-        self._answers_since: float | None = None
+        # Who has just started has seen no outage; that Redis was started anew, it says itself.
+        self._answers_since: float | None = float("-inf")
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="stalk-running", daemon=True)
 

@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterator
 
 from stalk.doctor.catalogue import Link
-from stalk.doctor.checks import check, hpa, keda, network, pods, settings
-from stalk.doctor.cluster import Cluster, name_of
+from stalk.doctor.checks import check, external_metrics, hpa, keda, namespace, network, pods, settings
+from stalk.doctor.cluster import METRICS_API, Cluster, is_going, name_of
 from stalk.doctor.facts import Facts
 from stalk.doctor.findings import Finding, Unchecked
 from stalk.doctor.gather import start
@@ -32,12 +32,17 @@ def kubernetes_says(kubernetes: Kubernetes, release: str | None, began: float) -
         Late: it took too long.
     """
     cluster = kubernetes.cluster(release, began)
+    space = f"-n {kubernetes.namespace} get namespace/{kubernetes.namespace}"
+    rights = {what: space if what == "the namespace" else f"list {what.lower()}" for what in kubernetes.refused}
     unchecked = [
-        Unchecked((LINK_OF.get(what, "pods"),), what, why, f"kubectl auth can-i list {what.lower()}")
+        Unchecked((LINK_OF.get(what, "pods"),), what, why, f"kubectl auth can-i {rights[what]}")
         for what, why in kubernetes.refused.items()
     ]
     if cluster.operators is None and cluster.scaled_objects:
         unchecked.insert(0, Unchecked(("scaler",), "KEDA's operator", "its Deployment may not be listed"))
+    if cluster.metrics_api is None and any(map(external_metrics.is_missed, cluster.autoscalers)):
+        paste = f"kubectl get apiservice {METRICS_API}"
+        unchecked.append(Unchecked(("HPA",), "the API of external metrics", "its APIService may not be read", paste))
     return cluster, unchecked
 
 
@@ -94,17 +99,13 @@ def findings(cluster: Cluster, facts: Facts | None) -> Iterator[Finding]:
     yield from keda.check(cluster, unacknowledged)
     yield from hpa.check(cluster, cluster.backlog)
     yield from pods.check(cluster)
+    yield from namespace.check(cluster)
     yield from network.check(cluster)
 
 
 def seen_in(kubernetes: Kubernetes, cluster: Cluster) -> dict[Link, str]:
     """Say in a line what was looked at in Kubernetes, for each link that was."""
-    objects = [(each["spec"], each["spec"]["scaleTargetRef"]["name"]) for each in cluster.scaled_objects or ()]
-    scaled = ", ".join(
-        f"{name}: {cluster.replicas(name)} replicas, {spec.get('minReplicaCount', 0)} to "
-        f"{spec.get('maxReplicaCount', 100)}"
-        for spec, name in objects
-    )
+    scaled = ", ".join(keda.scale(cluster, each) for each in cluster.scaled_objects or () if not is_going(each))
     said: dict[Link, str] = {"pods": f"{len(cluster.pods)} pods, none in trouble"}
     if "ScaledObjects" not in kubernetes.refused:
         said["scaler"] = f"KEDA scales {scaled}" if scaled else "no pool is scaled by KEDA"

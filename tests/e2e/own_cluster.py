@@ -11,6 +11,7 @@ from charting.rendering import CHART, merged
 from e2e.diagnosis import ask
 from e2e.harness import HELM
 from kube.control_plane import ControlPlane
+from kube.external_metrics import MetricsApi
 from kube.keda import KINDS, SPECS, custom
 from local import RabbitMQ
 
@@ -63,19 +64,28 @@ class Cluster:
         plane: runs.
         values: of the release.
         secrets: that the values name, each with its keys and their values.
+        metrics_api: of external metrics, KEDA's.
     """
 
     def __init__(
-        self, plane: ControlPlane, values: Mapping[str, Any], secrets: Mapping[str, Mapping[str, str]]
+        self,
+        plane: ControlPlane,
+        values: Mapping[str, Any],
+        secrets: Mapping[str, Mapping[str, str]],
+        metrics_api: MetricsApi,
     ) -> None:
-        self.plane, self.values = plane, values
+        self.plane, self.values, self.secrets, self.metrics_api = plane, values, secrets, metrics_api
         self.install_keda()
-        plane.kubectl("create", "namespace", NAMESPACE)
-        metadata = {name: {"name": name, "namespace": NAMESPACE} for name in secrets}
+        self.make_namespace()
+
+    def make_namespace(self) -> None:
+        """Bring the namespace, with the Secrets in it."""
+        self.plane.kubectl("create", "namespace", NAMESPACE)
+        metadata = {name: {"name": name, "namespace": NAMESPACE} for name in self.secrets}
         self.apply(
             *(
                 {"apiVersion": "v1", "kind": "Secret", "metadata": metadata[name], "stringData": dict(data)}
-                for name, data in secrets.items()
+                for name, data in self.secrets.items()
             )
         )
 

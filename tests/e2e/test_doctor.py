@@ -64,7 +64,20 @@ BROKEN_POOLS: dict[str, Any] = {
     },
     "apart": {"queues": ["apart"], "extraEnv": {"REDIS_DB": "3", "BROKER_VHOST": "elsewhere"}, **FIXED},
     "paused": {"queues": ["paused"], "autoscaling": {"mode": "keda", "paused": True}},
-    "steady": {"queues": ["steady"], "autoscaling": {"mode": "keda", "min": 1, "max": 2}},
+    "steady": {
+        "queues": ["steady"],
+        "autoscaling": {
+            "mode": "keda",
+            "max": 2,
+            # Active for as long as the API runs.
+            "extraTriggers": [
+                {
+                    "type": "kubernetes-workload",
+                    "metadata": {"podSelector": "app.kubernetes.io/component=api", "value": "1"},
+                }
+            ],
+        },
+    },
     "quota": {
         "queues": ["quota"],
         "resources": {"requests": {"stalk.test/widget": "1"}, "limits": {"stalk.test/widget": "1"}},
@@ -279,7 +292,7 @@ EXPECTED = [
     ("vhost-differs", "BROKER_VHOST is / in stalk-api, and elsewhere in stalk-worker-apart"),
     ("scaledobject-paused", "ScaledObject stalk-worker-paused"),
     ("scaler-missing-queue", "never-declared"),
-    ("never-zero", "stalk-worker-steady has 1 replicas and an empty queue: minReplicaCount is 1"),
+    ("never-zero", "a trigger is active, and it has others than queues: kubernetes-workload"),
     ("hpa-no-cpu-request", "unmeasured: "),
     ("hpa-conflict", "keda-hpa-stalk-worker-steady, second all scale Deployment stalk-worker-steady"),
     ("hpa-unknown-metric", "blind"),

@@ -17,6 +17,7 @@ from charting.rendering import CHART
 from e2e.diagnosis import evidence, names
 from e2e.harness import HELM, until
 from e2e.own_cluster import NAMESPACE, Cluster
+from kube import external_metrics
 from kube.control_plane import missing, running
 from kube.keda import SPECS
 
@@ -46,8 +47,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     if reason := missing():
         pytest.skip(reason)
     secrets = {name: dict.fromkeys(keys, "a-password") for name, keys in SECRETS.items()}
-    with running(tmp_path_factory.mktemp("control-plane")) as plane:
-        made = Cluster(plane, yaml.safe_load(VALUES.read_text(encoding="utf-8")), secrets)
+    with running(tmp_path_factory.mktemp("control-plane")) as plane, external_metrics.served(plane) as api:
+        made = Cluster(plane, yaml.safe_load(VALUES.read_text(encoding="utf-8")), secrets, api)
         made.install()
         made.seen_by_keda()
         yield made
@@ -144,13 +145,77 @@ def test_keda_never_looked_at_a_scaled_object(cluster: Cluster) -> None:
     assert "s old and KEDA has written no status" in evidence(said)
 
 
+@contextmanager
+def metrics_api(cluster: Cluster) -> Iterator[external_metrics.MetricsApi]:
+    """Let the API of external metrics be changed for a while."""
+    try:
+        yield cluster.metrics_api
+    finally:
+        cluster.metrics_api.belong()
+        cluster.metrics_api.await_available()
+
+
+def test_there_is_no_api_of_external_metrics(cluster: Cluster) -> None:
+    with metrics_api(cluster) as api:
+        api.remove()
+        said = cluster.diagnose()
+    assert names(said) == {"external-metrics-api"}, said
+    assert evidence(said) == "there is no APIService v1beta1.external.metrics.k8s.io"
+
+
+def test_the_api_of_external_metrics_does_not_answer(cluster: Cluster) -> None:
+    with metrics_api(cluster) as api:
+        api.belong(port=1)
+        api.await_available(answer=False)
+        said = cluster.diagnose()
+    assert names(said) == {"external-metrics-api"}, said
+    assert "of Service keda/keda-operator-metrics-apiserver is not Available: FailedDiscoveryCheck: " in evidence(said)
+
+
+def test_the_api_of_external_metrics_is_somebody_elses(cluster: Cluster) -> None:
+    with metrics_api(cluster) as api:
+        api.belong(("monitoring", "prometheus-adapter"))
+        api.await_available()
+        said = cluster.diagnose()
+    assert names(said) == {"external-metrics-api"}, said
+    assert "belongs to Service monitoring/prometheus-adapter" in evidence(said)
+
+
+@contextmanager
+def unread_metric(cluster: Cluster) -> Iterator[None]:
+    """Have the autoscaler that KEDA makes, which cannot read its metric."""
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "stalk-worker-default"}
+    metadata = {"name": "keda-hpa-stalk-worker-default", "namespace": NAMESPACE}
+    spec = {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 10}
+    kind = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"}
+    cluster.apply(kind | {"metadata": metadata, "spec": spec})
+    said = {"type": "ScalingActive", "status": "False", "reason": "FailedGetExternalMetric", "message": "no metrics"}
+    status = {"desiredReplicas": 1, "currentMetrics": None, "conditions": [said]}
+    cluster.patch(NAMESPACE, f"hpa/{metadata['name']}", {"status": status}, "status")
+    try:
+        yield
+    finally:
+        cluster.kubectl("delete", "hpa", metadata["name"])
+
+
+def test_helm_tests_doctor_says_what_it_may_not_read_of_the_api_where_it_matters(
+    cluster: Cluster, role: dict[str, Any], tmp_path: Path
+) -> None:
+    with unread_metric(cluster):
+        said = cluster.in_pod(tmp_path)
+    assert "hpa-unknown-metric" in names(said), said
+    assert unchecked(said) == {"KEDA's operator", "the API of external metrics"}, said
+
+
 RIGHTS = {
     "events": "events",
+    "namespaces": "the namespace",
     "services": "Services",
     "replicasets": "ReplicaSets",
     "horizontalpodautoscalers": "autoscalers",
     "networkpolicies": "NetworkPolicies",
     "scaledobjects": "ScaledObjects",
+    "triggerauthentications": "TriggerAuthentications",
     "configmaps": "ConfigMaps",
 }
 NEEDED = {"pods", "deployments"}

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 import amqp
 import pytest
+import yaml
 
-from charting.rendering import Values
+from charting.rendering import CHART, Values
 from e2e.diagnosis import evidence, names
-from e2e.harness import until
+from e2e.harness import HELM, until
 from e2e.own_cluster import NAMESPACE, Cluster
 from integration.harness import Service
-from kube import keda
+from kube import external_metrics, keda, namespaces
 from kube.control_plane import missing, running
 from local import RabbitMQ, Redis
 
@@ -74,13 +75,14 @@ class Scaled(NamedTuple):
 @pytest.fixture(scope="module")
 def unwatched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scaled]:
     """Give a release on an API server that no operator looks at yet."""
-    if reason := missing(keda.PROGRAM):
+    if reason := missing(keda.PROGRAM, namespaces.PROGRAM):
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("own")
     with (
         RabbitMQ(folder / "rabbitmq") as broker,
         Redis(folder / "redis") as redis,
         running(tmp_path_factory.mktemp("control-plane")) as plane,
+        external_metrics.served(plane) as metrics_api,
     ):
         secrets = {"broker": {"password": broker.password}, "results": {"password": redis.password}}
         values = {
@@ -106,7 +108,7 @@ def unwatched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scaled]:
         }
         service = Service(folder, broker, redis, {})
         assert service.run("stalk", "topology", "-q", QUEUE).returncode == 0
-        cluster = Cluster(plane, values, secrets)
+        cluster = Cluster(plane, values, secrets, metrics_api)
         cluster.install()
         yield Scaled(cluster, service, folder)
 
@@ -176,17 +178,43 @@ def test_a_queue_that_is_missing(scaled: Scaled) -> None:
     assert "never" in evidence(said)
 
 
-def test_never_zero_for_a_minimum(scaled: Scaled) -> None:
-    scaled.pool({"min": 1})
-    said = scaled.finds("never-zero")
-    assert "minReplicaCount is 1" in evidence(said)
+def test_the_preset_for_latency_is_well_while_it_is_idle(scaled: Scaled) -> None:
+    preset = CHART.parents[1] / "keda" / "presets" / "latency.yaml"
+    scaled.cluster.install(yaml.safe_load(preset.read_text(encoding="utf-8")))
+    until(lambda: scaled.replicas == 1)
+    said = scaled.diagnose()
+    assert (said["findings"], said["unchecked"], said["exit_code"]) == ([], [], 0), said
+    assert said["ok_links"]["scaler"] == f"KEDA scales {POOL}: 1 replica (its minimum), 1 to 1"
+
+
+ALWAYS = {"timezone": "UTC", "start": "0 0 * * *", "end": "59 23 * * *", "desiredReplicas": "1"}
+
+
+def test_a_cron_trigger_is_well(scaled: Scaled) -> None:
+    scaled.pool({"extraTriggers": [{"type": "cron", "metadata": ALWAYS}]})
+    until(lambda: scaled.replicas == 1 and scaled.condition("Active") == "True")
+    said = scaled.diagnose()
+    assert (said["findings"], said["exit_code"]) == ([], 0), said
+    assert "1 replica (its cron trigger is active), 0 to 1" in said["ok_links"]["scaler"]
 
 
 def test_never_zero_for_another_trigger(scaled: Scaled) -> None:
-    always = {"timezone": "UTC", "start": "0 0 * * *", "end": "59 23 * * *", "desiredReplicas": "1"}
-    scaled.pool({"extraTriggers": [{"type": "cron", "metadata": always}]})
+    """It counts pods, and one is there; the cron trigger beside it is not blamed."""
+    labels = {"counted": "yes"}
+    container = {"name": "counted", "image": "python:3.13-slim"}
+    pod = {
+        "metadata": {"name": "counted", "namespace": NAMESPACE, "labels": labels},
+        "spec": {"containers": [container]},
+    }
+    scaled.cluster.apply(pod | {"apiVersion": "v1", "kind": "Pod"})
+    counting = {"type": "kubernetes-workload", "metadata": {"podSelector": "counted=yes", "value": "1"}}
+    scaled.pool({"extraTriggers": [{"type": "cron", "metadata": ALWAYS}, counting]})
     said = scaled.finds("never-zero")
-    assert "a trigger is active, and it has others than queues: cron" in evidence(said)
+    assert evidence(said) == (
+        f"{POOL} has 1 replicas, a minimum of 0 and an empty queue: "
+        "a trigger is active, and it has others than queues: kubernetes-workload"
+    )
+    scaled.cluster.kubectl("delete", "pod", "counted", "--force", "--grace-period=0")
 
 
 def holding(service: Service) -> Callable[[], None]:
@@ -255,3 +283,30 @@ def test_operator_that_watches_another_namespace(unwatched: Scaled, told: bool) 
         assert "has WATCH_NAMESPACE=other; the release is in shop" in evidence(said)
     else:
         assert "s old and KEDA has written no status" in evidence(said)
+
+
+def test_a_release_and_a_namespace_that_do_not_go(unwatched: Scaled) -> None:
+    """KEDA is gone first; then `helm uninstall`, and then the namespace, wait for it and do not say so."""
+    cluster, plane = unwatched.cluster, unwatched.cluster.plane
+    with keda.operator(plane, unwatched.folder / "keda"):
+        cluster.install()
+        held = ("get", "scaledobjects,triggerauthentications", "-o", "jsonpath={.items[*].metadata.finalizers[*]}")
+        until(lambda: cluster.kubectl(*held).split() == ["finalizer.keda.sh"] * 2)
+    with cluster.operator(ready=0):
+        plane.run(str(HELM), "uninstall", "stalk", "-n", NAMESPACE)
+        assert cluster.kubectl("get", "deployments", "-o", "name") == ""
+        said = unwatched.finds("keda-down", "stuck-finalizer")
+        assert f"scaledobject {POOL} is being deleted for" in evidence(said)
+        assert "triggerauthentication stalk-scaler is being deleted for" in evidence(said)
+        assert said["exit_code"] == 1
+        with namespaces.controller(plane, unwatched.folder):
+            plane.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+            wanted = "finalizer.keda.sh in 2 resource instances"
+            said = until(lambda: wanted in evidence(each := unwatched.diagnose()) and each)
+        assert names(said) == {"keda-down", "stuck-finalizer", "namespace-terminating"}, said
+        assert f"namespace {NAMESPACE} is being deleted for" in evidence(said, "namespace-terminating")
+    with namespaces.controller(plane, unwatched.folder), keda.operator(plane, unwatched.folder / "keda"):
+        plane.kubectl("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=100s")
+        cluster.make_namespace()
+        cluster.install()
+        unwatched.well()

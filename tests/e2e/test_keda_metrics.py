@@ -15,7 +15,7 @@ from charting.rendering import Object, Values, render
 from e2e.harness import until
 from e2e.own_cluster import NAMESPACE, Cluster, beside
 from integration.prometheus import Prometheus
-from kube import keda
+from kube import external_metrics, keda
 from kube.control_plane import missing, running
 from local import RabbitMQ
 
@@ -89,6 +89,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         RabbitMQ(folder / "rabbitmq") as broker,
         httpx.Client(base_url=broker.management_url, auth=(broker.user, broker.password)) as http,
         running(tmp_path_factory.mktemp("control-plane")) as plane,
+        external_metrics.served(plane) as metrics_api,
         keda.operator(plane, folder / "keda") as metrics,
     ):
         http.put(f"/api/queues/%2F/{QUEUE}", json={"durable": True}).raise_for_status()
@@ -98,7 +99,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         scaling = {"mode": "keda", "pollingInterval": 1, "fallback": {"enabled": False}}
         values = beside(broker) | {"workers": {"default": {"queues": [QUEUE], "autoscaling": scaling}}}
         secrets = {"broker": {"password": broker.password}, "results": {"password": "unused"}}
-        cluster = Cluster(plane, values, secrets)
+        cluster = Cluster(plane, values, secrets, metrics_api)
         cluster.install()
         objects = render(values | {"metrics": {"enabled": True}}, release=RELEASE)
         alerts = [thing for thing in objects if thing["kind"] == "PrometheusRule"]

@@ -73,9 +73,9 @@ def test_an_error_fails_in_either_way(service: Service, release: ServedRelease) 
 
 def test_what_becomes_right_in_time_is_right(service: Service, release: ServedRelease) -> None:
     """The first look finds the release's API server away, the next one finds everything."""
-    release.faults = [500] * 11
+    release.faults = [500] * 14
     assert examine(service, "--wait", "60").code == 0
-    release.faults = [500] * 11
+    release.faults = [500] * 14
     done = service.run("stalk", "doctor", "--in-cluster", "--namespace", "doctor-a", "-q", service.queue)
     assert done.returncode == 2
     assert done.stderr.startswith("stalk doctor: "), done.stderr
@@ -98,6 +98,8 @@ def test_what_stays_wrong_is_told_at_the_end(service: Service, release: ServedRe
         ("networkpolicies", "NetworkPolicies"),
         ("scaledobjects", "ScaledObjects"),
         ("configmaps", "ConfigMaps"),
+        ("triggerauthentications", "TriggerAuthentications"),
+        ("namespaces", "the namespace"),
     ],
 )
 def test_what_the_role_does_not_allow_is_said(service: Service, release: ServedRelease, kind: str, what: str) -> None:
@@ -106,6 +108,35 @@ def test_what_the_role_does_not_allow_is_said(service: Service, release: ServedR
     assert found.said["findings"] == []
     assert [each["what"] for each in found.said["unchecked"]] == [what], found.text
     assert "403" in found.said["unchecked"][0]["why"]
+
+
+def test_the_metrics_api_is_asked_for_by_who_may(service: Service, release: ServedRelease) -> None:
+    release.metrics_api = None
+    assert examine(service).ids == {"external-metrics-api"}
+    release.forbidden = {"apiservices"}
+    found = examine(service)
+    assert (found.code, found.said["unchecked"]) == (0, []), "nobody misses it: the pool is at zero"
+    message = "unable to get external metric doctor-a/s0-rabbitmq-test-queue: no matching metrics found"
+    release.objects["horizontalpodautoscalers"][0]["status"]["conditions"] = [
+        {"type": "ScalingActive", "status": "False", "reason": "FailedGetExternalMetric", "message": message}
+    ]
+    found = examine(service)
+    assert found.ids == {"hpa-unknown-metric"}, found.text
+    (unchecked,) = found.said["unchecked"]
+    assert unchecked["what"] == "the API of external metrics"
+    assert unchecked["paste"] == "kubectl get apiservice v1beta1.external.metrics.k8s.io"
+
+
+def test_what_is_left_of_a_release_is_named(service: Service, release: ServedRelease) -> None:
+    release.objects["deployments"] = release.objects["pods"] = release.objects["replicasets"] = []
+    going = {"deletionTimestamp": "2026-11-25T15:10:00Z"}
+    release.objects["scaledobjects"][0]["metadata"] |= going
+    found = examine(service)
+    assert found.ids == {"stuck-finalizer"}, found.text
+    assert "scaledobject stalk-worker-default is being deleted for" in found.evidence
+    assert found.code == 1
+    release.space = {"metadata": going, "status": {}}
+    assert examine(service).ids == {"stuck-finalizer", "namespace-terminating"}
 
 
 @pytest.mark.parametrize("schemas", ["", "<html>", [], {"components": {"schemas": {}}}], ids=repr)

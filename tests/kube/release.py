@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from kube.api_server import TOKEN, Reply, Request, ServedApi, refused
+from stalk.doctor.cluster import METRICS_API
 
 __all__ = ["RECORDED", "ServedRelease"]
 
@@ -53,6 +54,7 @@ class ServedRelease(ServedApi):
     """Lists what was recorded; a test changes `objects`, `named` and `forbidden`."""
 
     resource = "objects"
+    request_queue_size = 64  # all is asked for at once
 
     def __init__(self, *args: Any) -> None:
         recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
@@ -69,6 +71,12 @@ class ServedRelease(ServedApi):
             "triggerauthentications": [],
         }
         self.operators = recorded["operators"]
+        self.space: dict[str, Any] = {"metadata": {"name": self.namespace}, "status": {"phase": "Active"}}
+        self.metrics_api: dict[str, Any] | None = {
+            "spec": {"service": {"namespace": "keda", "name": "keda-operator-metrics-apiserver"}},
+            "status": {"conditions": [{"type": "Available", "status": "True", "reason": "Passed"}]},
+        }
+        """Of external metrics; None: there is none."""
         self.named: dict[str, dict[str, dict[str, str]]] = {"secrets": {}, "configmaps": {}}
         """Kind, name: its data, as text."""
         self.openapi: Any = {}
@@ -127,8 +135,13 @@ class ServedRelease(ServedApi):
             self._over.wait()
         if path[-1] in self.forbidden or path[-2] in self.forbidden:
             return refused(403, "Forbidden", "cannot be read")
-        if path == ["apis", "apps", "v1", "deployments"]:
-            return Reply(200, {"items": self.operators})
+        of_the_cluster = {
+            "apis/apps/v1/deployments": {"items": self.operators},
+            f"api/v1/namespaces/{self.namespace}": self.space,
+            f"apis/apiregistration.k8s.io/v1/apiservices/{METRICS_API}": self.metrics_api,
+        }.get("/".join(path))
+        if of_the_cluster is not None:
+            return Reply(200, of_the_cluster)
         kind, inside = path[-1], path[-3:-1] == ["namespaces", self.namespace]
         if inside and kind in self.objects:
             assert "/".join(path[1 : path.index("namespaces")]) == LISTS[kind]

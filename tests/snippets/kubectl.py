@@ -12,6 +12,7 @@ _GLOBAL = {"-n": 1, "--namespace": 1, "--context": 1, "--kubeconfig": 1}
 _LOOK = {"-l": 1, "-o": 1, "-A": 0}
 _FLAGS: dict[str, dict[str, int]] = {
     "annotate": {"-l": 1, "--overwrite": 0},
+    "api-resources": {"--verbs": 1, "--namespaced": 0, "-o": 1},
     "apply": {"-f": 1, "--server-side": 0, "--force-conflicts": 0},
     "auth": {},
     "cluster-info": {},
@@ -44,6 +45,7 @@ _OUTSIDE = {"Node", "Event", "CustomResourceDefinition", "APIService", "Namespac
 """Kinds that a release has none of."""
 _MORE_KINDS = {
     "apiservice": "APIService",
+    "apiservices": "APIService",
     "application": "Application",
     "crd": "CustomResourceDefinition",
     "helmrelease": "HelmRelease",

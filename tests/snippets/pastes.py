@@ -19,9 +19,9 @@ _VALUES = re.compile(r"[a-z][A-Za-z]*: ")
 _PYTHON = re.compile(r"[a-z_.]+ = |configure\(")
 _CONF = re.compile(r"[a-z_]+\.[a-z_.]+ = \S+   # in rabbitmq\.conf")
 _ASSIGNMENTS = re.compile(r"(?:[A-Z_]+=(?:[^\s'\"]|'[^']*'|\"[^\"]*\")+ *)+")
-_FREE = {"base64", "curl", "env", "grep", "openssl", "rabbitmq-plugins"}
+_FREE = {"base64", "curl", "env", "grep", "openssl", "rabbitmq-plugins", "xargs"}
 """Programs that have nothing of ours in them."""
-_ANYWHERE = {"namespace", "nodes"}
+_ANYWHERE = {"apiservice", "apiservices", "namespace", "nodes"}
 """Kinds without a namespace."""
 
 
@@ -123,7 +123,8 @@ def _kubectl(words: Sequence[str], namespace: str) -> Iterator[str]:
     except ValueError as error:
         yield str(error)
         return
-    everywhere = "-A" in line.flags or "-f" in line.flags or (line.words and line.words[0] in _ANYWHERE)
+    everywhere = bool({"-A", "-f"} & set(line.flags)) or line.verb == "api-resources"
+    everywhere = everywhere or bool(line.words and line.words[0] in _ANYWHERE)
     if not everywhere and line.namespace not in {namespace, "keda"} - {""}:
         yield f"asks the namespace {line.namespace or 'of the context'}, not {namespace or 'all of them'}"
     if line.command:

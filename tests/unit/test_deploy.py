@@ -292,7 +292,7 @@ def node(tree: Path) -> Iterator[dict[str, Path]]:
     program(tree, "docker", 'case $1 in exec) shift 3; exec "$@";; esac')
     # By its own list, for this machine may have an etcd as well.
     program(tree, "pgrep", '[ "$1 $2" = "-o -x" ] && cat "$HERE/pid-of-$3"')
-    files = {name: tree / f"running-{name}" for name in ("etcd", "kube-apiserver", "keda")}
+    files = {name: tree / f"running-{name}" for name in ("etcd", "kube-apiserver", "kube-controller-manager", "keda")}
     with ExitStack() as stack:
         for name, file in files.items():
             shutil.copy(str(shutil.which("sleep")), file)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from snippets.pastes import problems
-from stalk.doctor.checks import hpa, keda, network, pods, settings
-from stalk.doctor.cluster import AUTOSCALING, Cluster
+from stalk.doctor.checks import hpa, keda, namespace, network, pods, settings
+from stalk.doctor.cluster import AUTOSCALING, METRICS_API, Cluster
 from stalk.doctor.findings import Finding
 
 RELEASE: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "release.json").read_text())
@@ -32,6 +32,7 @@ def findings(cluster: Cluster, unacknowledged: dict[str, int] | None = None) -> 
         *keda.check(cluster, unacknowledged or {}),
         *hpa.check(cluster, cluster.backlog),
         *pods.check(cluster),
+        *namespace.check(cluster),
         *network.check(cluster),
     ]
     assert [(each.paste, why) for each in found for why in problems(each.paste, cluster.namespace)] == []
@@ -120,11 +121,32 @@ def min_one(cluster: Cluster) -> None:
     worker(cluster)["spec"]["replicas"] = 1
 
 
-def other_trigger(cluster: Cluster) -> None:
+def trigger(cluster: Cluster, kind: str, *, active: bool = True) -> None:
+    """Add a trigger beside the queue's, and let KEDA say that one of the two is active."""
     each = scaled_object(cluster)
-    each["spec"]["triggers"].append({"type": "cron", "metadata": {}})
+    each["spec"]["triggers"].append({"type": kind, "metadata": {}})
+    at = len(each["spec"]["triggers"]) - 1
     condition(each, "Active", "True", "ScalerActive", "active")
+    each["status"]["triggersActivity"] |= {
+        "s0-rabbitmq-test-queue": {"isActive": not active},
+        f"s{at}-{kind}": {"isActive": active},
+    }
     worker(cluster)["spec"]["replicas"] = 1
+
+
+def other_trigger(cluster: Cluster) -> None:
+    trigger(cluster, "prometheus")
+
+
+def above_the_minimum(cluster: Cluster) -> None:
+    other_trigger(cluster)
+    scaled_object(cluster)["spec"]["minReplicaCount"] = 1
+    worker(cluster)["spec"]["replicas"] = 2
+
+
+def silent_about_triggers(cluster: Cluster) -> None:
+    other_trigger(cluster)
+    del scaled_object(cluster)["status"]["triggersActivity"]
 
 
 def after_the_cooldown(cluster: Cluster) -> None:
@@ -135,6 +157,32 @@ def after_the_cooldown(cluster: Cluster) -> None:
 def unknown_metric(cluster: Cluster) -> None:
     text = "unable to get external metric doctor-a/s0-rabbitmq-test-queue: no matching metrics found"
     condition(cluster.autoscalers[0], "ScalingActive", "False", "FailedGetExternalMetric", text)
+
+
+def metrics_api(service: dict[str, str] | None, status: str = "True") -> dict[str, Any]:
+    said = {"type": "Available", "status": status, "reason": "MissingEndpoints", "message": "no addresses"}
+    return {"metadata": {"name": METRICS_API}, "spec": {"service": service}, "status": {"conditions": [said]}}
+
+
+OF_KEDA = {"namespace": "keda", "name": "keda-operator-metrics-apiserver"}
+OF_ANOTHER = {"namespace": "monitoring", "name": "prometheus-adapter"}
+
+
+def no_metrics_api(cluster: Cluster) -> None:
+    cluster.metrics_api = {}
+
+
+def metrics_api_down(cluster: Cluster) -> None:
+    unknown_metric(cluster)
+    cluster.metrics_api = metrics_api(OF_KEDA, "False")
+
+
+def metrics_api_of_another(cluster: Cluster) -> None:
+    cluster.metrics_api = metrics_api(OF_ANOTHER)
+
+
+def metrics_api_of_nobody(cluster: Cluster) -> None:
+    cluster.metrics_api = metrics_api(None)
 
 
 def no_request(cluster: Cluster) -> None:
@@ -162,6 +210,25 @@ def over_quota(cluster: Cluster) -> None:
 
 def held_by_keda(cluster: Cluster) -> None:
     scaled_object(cluster)["metadata"] |= {"deletionTimestamp": MINUTES_AGO, "finalizers": ["finalizer.keda.sh"]}
+
+
+def terminating(cluster: Cluster) -> None:
+    text = "Some content in the namespace has finalizers remaining: finalizer.keda.sh in 2 resource instances"
+    cluster.space = {
+        "metadata": {"name": cluster.namespace, "deletionTimestamp": MINUTES_AGO},
+        "status": {
+            "phase": "Terminating",
+            "conditions": [
+                {"type": "NamespaceDeletionDiscoveryFailure", "status": "False", "message": "All resources discovered"},
+                {
+                    "type": "NamespaceFinalizersRemaining",
+                    "status": "True",
+                    "reason": "SomeFinalizersRemain",
+                    "message": text,
+                },
+            ],
+        },
+    }
 
 
 def waiting(cluster: Cluster, reason: str, message: str) -> None:
@@ -198,6 +265,31 @@ def unhealthy(cluster: Cluster) -> None:
     ]
 
 
+def killed_for(probe: str) -> Change:
+    """Let the kubelet have killed the container for a probe, five times; it runs again, and is ready."""
+
+    def change(cluster: Cluster) -> None:
+        ended(cluster, MINUTES_AGO, {"exitCode": 137, "reason": "Error"})
+        pod = cluster.pods[0]
+        container = pod["status"]["containerStatuses"][0]["name"]
+        involved = {"name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
+        told = {"lastTimestamp": MINUTES_AGO, "involvedObject": involved, "count": 5}
+        failed = f"{probe.capitalize()} probe failed: timed out"
+        cluster.events = [
+            told | {"reason": "Unhealthy", "message": failed},
+            told | {"reason": "Killing", "message": f"Container {container} failed {probe} probe, will be restarted"},
+        ]
+
+    return change
+
+
+def ended(cluster: Cluster, at: str, how: dict[str, Any]) -> None:
+    """Let a container, which runs and is ready, have ended before."""
+    status = cluster.pods[0]["status"]["containerStatuses"][0]
+    assert status["ready"]
+    status |= {"restartCount": 2, "lastState": {"terminated": how | {"finishedAt": at}}}
+
+
 def closed_policy(cluster: Cluster) -> None:
     rabbitmq = next(each for each in cluster.policies if each["metadata"]["name"] == "stalk-rabbitmq")
     rabbitmq["spec"]["ingress"] = [each for each in rabbitmq["spec"]["ingress"] if each["ports"][0]["port"] != 5672]
@@ -232,21 +324,36 @@ BREAKS: list[tuple[Change, str, str]] = [
     (not_ready, "scaledobject-not-ready", "no host"),
     (missing_queue, "scaler-missing-queue", "reads test-queue: error requesting rabbitMQ API status: 404"),
     (paused, "scaledobject-paused", "autoscaling.keda.sh/paused-replicas: 3"),
-    (min_one, "never-zero", "minReplicaCount is 1"),
-    (other_trigger, "never-zero", "cron"),
+    (other_trigger, "never-zero", "a minimum of 0 and an empty queue: a trigger is active, and it has others than"),
+    (other_trigger, "never-zero", "queues: prometheus"),
+    (above_the_minimum, "never-zero", "has 2 replicas, a minimum of 1"),
+    (silent_about_triggers, "never-zero", "queues: prometheus"),
     (after_the_cooldown, "never-zero", "longer than the cooldown"),
     (unknown_metric, "hpa-unknown-metric", "FailedGetExternalMetric"),
+    (no_metrics_api, "external-metrics-api", f"there is no APIService {METRICS_API}"),
+    (
+        metrics_api_down,
+        "external-metrics-api",
+        "of Service keda/keda-operator-metrics-apiserver is not Available: Miss",
+    ),
+    (metrics_api_down, "external-metrics-api", "keda-hpa-stalk-worker-default: unable to get external metric"),
+    (metrics_api_of_another, "external-metrics-api", "belongs to Service monitoring/prometheus-adapter"),
+    (metrics_api_of_nobody, "external-metrics-api", "belongs to Service default/kubernetes"),
     (no_request, "hpa-no-cpu-request", "missing request for cpu"),
     (two_autoscalers, "hpa-conflict", "by-hand, keda-hpa-stalk-worker-default all scale"),
     (at_maximum, "hpa-at-max", "10 of 10 replicas; test-queue: 700 ready"),
     (over_quota, "pod-refused", "exceeded quota: small"),
     (held_by_keda, "stuck-finalizer", "finalizers: finalizer.keda.sh"),
+    (terminating, "namespace-terminating", "namespace doctor-a is being deleted for 480 s; SomeFinalizersRemain: "),
+    (terminating, "namespace-terminating", "finalizer.keda.sh in 2 resource instances"),
     (lambda cluster: waiting(cluster, "ImagePullBackOff", "not found"), "image-pull", "not found"),
     (lambda cluster: waiting(cluster, "CreateContainerConfigError", "no secret x"), "pod-config", "no secret x"),
     (crash, "crash-loop", "4 restarts; last line: ImportError: no module shop"),
     (out_of_memory, "oom-killed", "killed for memory (limit "),
     (unschedulable, "pod-pending", "Insufficient cpu"),
     (unhealthy, "probe-failing", "statuscode: 503 (9 times)"),
+    (killed_for("liveness"), "probe-failing", "was killed by its liveness probe (Liveness probe failed: timed out)"),
+    (killed_for("startup"), "probe-failing", "was killed by its startup probe (Startup probe failed: timed out)"),
     (closed_policy, "network-policy", "api may not reach rabbitmq on port 5672: ingress rules of stalk-rabbitmq"),
     (other_database, "redis-differs", "REDIS_DB is 0 in stalk-api, and 5 in stalk-worker-default"),
     (other_vhost, "vhost-differs", "BROKER_VHOST is / in stalk-api, and shop in stalk-worker-default"),
@@ -304,3 +411,104 @@ def test_a_maximum_with_an_empty_queue_is_no_finding() -> None:
     at_maximum(cluster)
     cluster.backlog = {QUEUE: 0}
     assert findings(cluster) == []
+
+
+def test_a_minimum_is_what_somebody_wants() -> None:
+    cluster = recorded()
+    min_one(cluster)
+    assert findings(cluster, {QUEUE: 4}) == []
+    assert keda.scale(cluster, scaled_object(cluster)) == "stalk-worker-default: 1 replica (its minimum), 1 to 10"
+    scaled_object(cluster)["spec"]["idleReplicaCount"] = 0
+    assert [each.id for each in findings(cluster, {QUEUE: 4})] == ["never-zero"]
+    assert keda.scale(cluster, scaled_object(cluster)) == "stalk-worker-default: 1 replica, 1 to 10"
+
+
+def test_a_cron_trigger_is_what_somebody_wants() -> None:
+    cluster = recorded()
+    trigger(cluster, "cron")
+    assert findings(cluster) == []
+    assert "1 replica (its cron trigger is active), 0 to 10" in keda.scale(cluster, scaled_object(cluster))
+    trigger(cluster, "prometheus", active=False)
+    assert findings(cluster) == []
+    trigger(cluster, "prometheus")
+    assert [each.id for each in findings(cluster)] == ["never-zero"]
+
+
+def test_a_pool_at_zero_needs_no_reason() -> None:
+    cluster = recorded()
+    assert keda.scale(cluster, scaled_object(cluster)) == "stalk-worker-default: 0 replicas, 0 to 10"
+
+
+REBOOT = {"exitCode": 255, "reason": "Unknown"}
+OOM = {"exitCode": 137, "reason": "OOMKilled"}
+
+
+@pytest.mark.parametrize(("how", "finding"), [(REBOOT, "crash-loop"), (OOM, "oom-killed")])
+def test_an_end_long_ago_is_over_where_the_container_is_well(how: dict[str, Any], finding: str) -> None:
+    cluster = recorded()
+    ended(cluster, "2026-11-25T15:03:01Z", how)
+    (found,) = findings(cluster)
+    assert found.id == finding
+    assert "899 s ago, 2 restarts" in found.evidence
+    ended(cluster, "2026-11-25T15:02:59Z", how)
+    assert findings(cluster) == []
+    ended(cluster, "2026-01-01T00:00:00Z", how)
+    assert findings(cluster) == []
+    cluster.pods[0]["status"]["containerStatuses"][0]["ready"] = False
+    assert [each.id for each in findings(cluster)] == [finding]
+
+
+def test_a_kill_for_a_probe_is_over_after_a_while() -> None:
+    cluster = recorded()
+    killed_for("liveness")(cluster)
+    cluster.pods[0]["status"]["containerStatuses"][0]["lastState"]["terminated"]["finishedAt"] = "2026-11-25T15:02:00Z"
+    for event in cluster.events:
+        event["lastTimestamp"] = "2026-11-25T15:02:00Z"
+    assert findings(cluster) == []
+
+
+def test_a_pod_that_was_told_to_stop_is_not_killed_for_a_probe() -> None:
+    cluster = recorded()
+    killed_for("liveness")(cluster)
+    ended(cluster, MINUTES_AGO, {"exitCode": 0, "reason": "Completed"})
+    cluster.events[1]["message"] = "Stopping container rabbitmq"
+    assert findings(cluster) == []
+
+
+def test_the_metrics_api_is_well_where_a_metric_is_read() -> None:
+    cluster = recorded()
+    cluster.metrics_api = metrics_api(OF_KEDA)
+    assert findings(cluster) == []
+    cluster.metrics_api = metrics_api(OF_ANOTHER)
+    condition(cluster.autoscalers[0], "ScalingActive", "True", "ValidMetricFound", "the HPA was able to compute")
+    assert findings(cluster) == []
+
+
+@pytest.mark.parametrize("nobody_needs_it", [no_operator, lambda cluster: setattr(cluster, "scaled_objects", [])])
+def test_the_metrics_api_is_not_missed_without_keda(nobody_needs_it: Change) -> None:
+    cluster = recorded()
+    no_metrics_api(cluster)
+    nobody_needs_it(cluster)
+    assert "external-metrics-api" not in {each.id for each in findings(cluster)}
+
+
+def test_where_the_metrics_api_is_well_the_autoscaler_says_what_is_wrong() -> None:
+    cluster = recorded()
+    unknown_metric(cluster)
+    cluster.metrics_api = metrics_api(OF_KEDA)
+    assert [each.id for each in findings(cluster)] == ["hpa-unknown-metric"]
+
+
+def test_what_kedas_operator_holds_is_named_and_judged_no_further() -> None:
+    """Its pool is gone: that it is not ready, or has no status, is what everybody expects."""
+    cluster = recorded()
+    held_by_keda(cluster)
+    not_ready(cluster)
+    cluster.authentications = [
+        {"metadata": {"name": "stalk-scaler", "deletionTimestamp": MINUTES_AGO, "finalizers": ["finalizer.keda.sh"]}}
+    ]
+    operator_down(cluster)
+    found = findings(cluster)
+    assert [each.id for each in found] == ["keda-down", "stuck-finalizer", "stuck-finalizer"]
+    assert "triggerauthentication stalk-scaler is being deleted for 480 s" in found[2].evidence
+    assert "patch triggerauthentication stalk-scaler" in found[2].paste

@@ -30,8 +30,8 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServedRelease:
 @pytest.mark.parametrize(
     ("stalled", "said"),
     [
-        ("secrets", ("broker, Redis and workers", "Secret stalk-credentials: no answer in time")),
-        ("triggerauthentications", ("the broker's management API", "TriggerAuthentications: no answer in time")),
+        ("secrets", ("broker, Redis and workers", "no answer in time")),
+        ("triggerauthentications", ("the broker's management API", "no answer")),
     ],
 )
 def test_what_is_never_answered_holds_up_nothing(
@@ -43,8 +43,8 @@ def test_what_is_never_answered_holds_up_nothing(
         report, _ = outside.examine_release(kubernetes, None, Asked(), began)
         took = time.monotonic() - began
     assert took < 15
-    assert said in [(each.what, each.why) for each in report.unchecked]
-    assert [each.what for each in report.unchecked].count(said[0]) == 1
+    (why,) = [each.why for each in report.unchecked if each.what == said[0]]
+    assert said[1] in why
     assert {"pods", "HPA", "scaler"} <= set(report.seen)
     assert ("API" in report.seen) is (stalled != "secrets")
 

@@ -59,7 +59,7 @@ def test_what_stands_behind_the_events_of_others_is_found(
         cluster, unchecked = kubernetes_says(Kubernetes(ServiceAccount(served.namespace)), None, time.monotonic())
     assert "scaler-missing-queue" in {each.id for each in keda.check(cluster, {})}
     assert "probe-failing" in {each.id for each in pods.check(cluster)}
-    assert served.lists.count("events") == 3, "pages of 500 warnings"
+    assert served.lists.count("events") == 3 + 1, "pages of 500 warnings, and what the kubelet kills"
     assert [each.what for each in unchecked if "events" in each.what] == []
 
 

@@ -245,8 +245,8 @@ CATALOGUE: dict[str, Kind] = {
         ),
         never_zero=(
             "Workers do not go to zero though nothing is to do.",
-            "What keeps them is named in the evidence: minReplicaCount, a trigger that is active, messages that are "
-            "not acknowledged, or the cooldown.",
+            "What keeps them is named in the evidence: a trigger that is active, messages that are not acknowledged, "
+            "or KEDA, which does not act after the cooldown. The pool's own minimum, or a cron trigger, is no finding.",
         ),
     ),
     **_kinds(
@@ -255,6 +255,11 @@ CATALOGUE: dict[str, Kind] = {
         hpa_unknown_metric=(
             "kubectl get hpa shows <unknown>; replicas do not change.",
             "The autoscaler cannot read its metric.",
+        ),
+        external_metrics_api=(
+            "Pools come to one worker and no further; kubectl get hpa shows <unknown>, and FailedGetExternalMetric.",
+            "The APIService v1beta1.external.metrics.k8s.io, through which autoscalers read KEDA's metrics, is absent, "
+            "is not Available, or belongs to another metrics adapter: a cluster has room for one.",
         ),
         hpa_conflict=(
             "Replicas jump between two numbers.",
@@ -303,7 +308,7 @@ CATALOGUE: dict[str, Kind] = {
         ),
         probe_failing=(
             "Pods run but are not ready, or are restarted.",
-            "A probe fails.",
+            "A probe fails: readiness takes the pod out of its Service, liveness and startup kill the container.",
         ),
         network_policy=(
             "Connections time out, though both sides run.",
@@ -312,6 +317,11 @@ CATALOGUE: dict[str, Kind] = {
         stuck_finalizer=(
             "An object, or a whole namespace, stays in Terminating.",
             "A finalizer holds it, and who should remove that is gone or cannot.",
+        ),
+        namespace_terminating=(
+            "Nothing new starts, and the namespace stays in Terminating.",
+            "The namespace is being deleted. Kubernetes makes nothing in it any more, and ends it when the last object "
+            "is gone: one that a finalizer holds, or an API that does not answer, keeps it.",
         ),
     ),
 }

@@ -7,12 +7,29 @@ from typing import Any
 
 from stalk.doctor.paste import Place, values_of
 
-__all__ = ["AUTOSCALING", "Cluster", "Json", "environment", "name_of", "queues_of_worker", "secret_of", "secrets_of"]
+__all__ = [
+    "AUTOSCALING",
+    "METRICS_API",
+    "Cluster",
+    "Json",
+    "component",
+    "condition",
+    "environment",
+    "is_going",
+    "name_of",
+    "queues_of_worker",
+    "release_of",
+    "secret_of",
+    "secrets_of",
+]
 
 Json = dict[str, Any]
 
 AUTOSCALING = "stalk/autoscaling"
 """Annotation of a worker's Deployment: the mode that the chart has resolved, `keda`, `hpa` or `none`."""
+
+METRICS_API = "v1beta1.external.metrics.k8s.io"
+"""The APIService through which autoscalers read KEDA's metrics. A cluster has one, whosever it is."""
 
 
 @dataclass(slots=True)
@@ -32,10 +49,16 @@ class Cluster:
     """Of the whole namespace: what conflicts with the release's own may be anybody's."""
     scaled_objects: Sequence[Json] | None = ()
     """None: the API server does not know the kind."""
+    authentications: Sequence[Json] = ()
+    """TriggerAuthentications."""
     operators: Sequence[Json] | None = None
     """Deployments of keda-operator in any namespace; None: may not be listed."""
     unread: Mapping[str, str] = field(default_factory=dict)
     """What could not be read, such as `ScaledObjects`, and why: its list is empty here, which tells nothing."""
+    metrics_api: Json | None = None
+    """The APIService `METRICS_API`; empty: there is none; None: may not be read."""
+    space: Json | None = None
+    """The namespace itself; None: may not be read."""
     policies: Sequence[Json] = ()
     """NetworkPolicies of the whole namespace."""
     keda_fields: frozenset[str] | None = None
@@ -73,6 +96,7 @@ class Cluster:
             ("deployment", self.deployments),
             ("hpa", self.autoscalers),
             ("scaledobject", self.scaled_objects or ()),
+            ("triggerauthentication", self.authentications),
         ):
             for each in found:
                 yield kind, each
@@ -125,6 +149,24 @@ def name_of(each: Json) -> str:
 def component(each: Json) -> str:
     """Return the part of the release that an object belongs to."""
     return str((each["metadata"].get("labels") or {}).get("app.kubernetes.io/component", ""))
+
+
+def release_of(each: Json) -> str | None:
+    """Return the release that an object says it is of, Stalk's or another's; None: it says none."""
+    release: str | None = (each["metadata"].get("labels") or {}).get("app.kubernetes.io/instance")
+    return release
+
+
+def is_going(each: Json) -> bool:
+    """Tell whether an object is being deleted."""
+    return "deletionTimestamp" in each["metadata"]
+
+
+def condition(each: Json, kind: str) -> Json:
+    """Return a condition of an object's status, or an empty object."""
+    conditions = (each.get("status") or {}).get("conditions") or ()
+    found: Json = next((one for one in conditions if one["type"] == kind), {})
+    return found
 
 
 def queues_of_worker(deployment: Json) -> list[str]:

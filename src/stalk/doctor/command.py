@@ -100,7 +100,9 @@ def _outside(options: Options, began: float) -> Report:
 def _inside(options: Options, began: float) -> Report:
     settings = _settings()
     if isinstance(settings, str):
-        bad = Finding("setting-invalid", settings.removeprefix("bad setting: "), "env | grep -oE '^(BROKER|REDIS)_[A-Z_]+'")
+        bad = Finding(
+            "setting-invalid", settings.removeprefix("bad setting: "), "env | grep -oE '^(BROKER|REDIS)_[A-Z_]+'"
+        )
         return Report([bad], (), {}, time.monotonic() - began).redacted(Redactor(()))
     target, asked = _target(options, settings), Asked(options.task_id, options.api_url)
     if not options.in_cluster:

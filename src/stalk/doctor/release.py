@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterator
 
 from stalk.doctor.catalogue import Link
-from stalk.doctor.checks import check, hpa, keda, network, pods, settings
-from stalk.doctor.cluster import Cluster, name_of
+from stalk.doctor.checks import check, external_metrics, hpa, keda, namespace, network, pods, settings
+from stalk.doctor.cluster import METRICS_API, Cluster, is_going, name_of
 from stalk.doctor.facts import Facts
 from stalk.doctor.findings import Finding, Unchecked
 from stalk.doctor.gather import start
@@ -43,14 +43,20 @@ def kubernetes_says(kubernetes: Kubernetes, release: str | None, began: float) -
     ]
     if cluster.operators is None and cluster.scaled_objects:
         unchecked.insert(0, Unchecked(("scaler",), "KEDA's operator", "its Deployment may not be listed"))
+    if cluster.metrics_api is None and any(map(external_metrics.is_missed, cluster.autoscalers)):
+        paste = f"kubectl get apiservice {METRICS_API}"
+        unchecked.append(Unchecked(("HPA",), "the API of external metrics", "its APIService may not be read", paste))
     return cluster, unchecked
 
 
 def _may(kubernetes: Kubernetes, what: str) -> str:
     """Return the command that says whether this user may read something."""
+    if what == "the namespace":
+        return shell("kubectl", "-n", kubernetes.namespace, "auth", "can-i", "get", f"namespace/{kubernetes.namespace}")
     resource = {
         "autoscalers": "horizontalpodautoscalers.autoscaling",
         "ScaledObjects": "scaledobjects.keda.sh",
+        "TriggerAuthentications": "triggerauthentications.keda.sh",
         "NetworkPolicies": "networkpolicies.networking.k8s.io",
         "ReplicaSets": "replicasets.apps",
     }.get(what, what.lower())
@@ -111,17 +117,13 @@ def findings(cluster: Cluster, facts: Facts | None) -> Iterator[Finding]:
     yield from keda.check(cluster, unacknowledged)
     yield from hpa.check(cluster, cluster.backlog)
     yield from pods.check(cluster)
+    yield from namespace.check(cluster)
     yield from network.check(cluster)
 
 
 def seen_in(kubernetes: Kubernetes, cluster: Cluster) -> dict[Link, str]:
     """Say in a line what was looked at in Kubernetes, for each link that was."""
-    objects = [(each["spec"], each["spec"]["scaleTargetRef"]["name"]) for each in cluster.scaled_objects or ()]
-    scaled = ", ".join(
-        f"{name}: {cluster.replicas(name)} replicas, {spec.get('minReplicaCount', 0)} to "
-        f"{spec.get('maxReplicaCount', 100)}"
-        for spec, name in objects
-    )
+    scaled = ", ".join(keda.scale(cluster, each) for each in cluster.scaled_objects or () if not is_going(each))
     said: dict[Link, str] = {"pods": f"{len(cluster.pods)} pods, none in trouble"}
     if "ScaledObjects" not in kubernetes.refused:
         said["scaler"] = f"KEDA scales {scaled}" if scaled else "no pool is scaled by KEDA"

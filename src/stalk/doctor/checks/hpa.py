@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from stalk.doctor.checks import external_metrics
 from stalk.doctor.cluster import Cluster, Json, name_of
 from stalk.doctor.findings import Finding
 
@@ -16,6 +17,8 @@ def check(cluster: Cluster, backlog: Mapping[str, int]) -> Iterator[Finding]:
         cluster: what Kubernetes says.
         backlog: ready messages of each queue, for what stands at its maximum.
     """
+    without_api = list(external_metrics.check(cluster))
+    yield from without_api
     targets = defaultdict(list)
     for hpa in cluster.autoscalers:
         reference = hpa["spec"]["scaleTargetRef"]
@@ -30,14 +33,14 @@ def check(cluster: Cluster, backlog: Mapping[str, int]) -> Iterator[Finding]:
                 f"kubectl -n {cluster.namespace} delete hpa {foreign[0]}",
             )
         for hpa in found:
-            yield from _one(cluster, hpa, backlog)
+            yield from _one(cluster, hpa, backlog, why_known=bool(without_api) and external_metrics.is_missed(hpa))
 
 
-def _one(cluster: Cluster, hpa: Json, backlog: Mapping[str, int]) -> Iterator[Finding]:
+def _one(cluster: Cluster, hpa: Json, backlog: Mapping[str, int], *, why_known: bool) -> Iterator[Finding]:
     conditions = {each["type"]: each for each in (hpa.get("status") or {}).get("conditions") or ()}
     active, target = conditions.get("ScalingActive", {}), str(hpa["spec"]["scaleTargetRef"]["name"])
     describe = f"kubectl -n {cluster.namespace} describe hpa {name_of(hpa)}"
-    if active.get("status") == "False" and active.get("reason") != "ScalingDisabled":
+    if active.get("status") == "False" and active.get("reason") != "ScalingDisabled" and not why_known:
         message = str(active.get("message", ""))
         if "missing request for" in message:
             yield Finding(

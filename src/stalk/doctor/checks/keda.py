@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-from stalk.doctor.cluster import Cluster, Json, name_of
+from stalk.doctor.cluster import Cluster, Json, condition, is_going, name_of
 from stalk.doctor.findings import Finding
 from stalk.doctor.paste import repeated, shell
 
-__all__ = ["check"]
+__all__ = ["INSTALL", "check", "scale"]
 
 OLDEST = (2, 18)
 VERSION = "2.21.0"
@@ -41,8 +41,22 @@ def check(cluster: Cluster, unacknowledged: Mapping[str, int]) -> Iterator[Findi
         operator: Json | None = next(iter(cluster.operators or ()), None)
         yield Finding("keda-old", f"the CRD of ScaledObjects does not know {lacks}", _newer(operator))
     for each in cluster.scaled_objects:
-        yield from _scaled_object(cluster, each)
-        yield from _never_zero(cluster, each, unacknowledged)
+        if not is_going(each):
+            yield from _scaled_object(cluster, each)
+            yield from _never_zero(cluster, each, unacknowledged)
+
+
+def scale(cluster: Cluster, each: Json) -> str:
+    """Say how many replicas a ScaledObject's pool has, and of those that are meant to be there always, why."""
+    spec, name = each["spec"], each["spec"]["scaleTargetRef"]["name"]
+    replicas, least = cluster.replicas(name), _least(each)
+    why = ""
+    if replicas > least and "cron" in _active(each):
+        why = " (its cron trigger is active)"
+    elif replicas == least > 0:
+        why = " (its minimum)"
+    number = f"{replicas} replica{'' if replicas == 1 else 's'}"
+    return f"{name}: {number}{why}, {spec.get('minReplicaCount', 0)} to {spec.get('maxReplicaCount', 100)}"
 
 
 def _operator(cluster: Cluster) -> Iterator[Finding]:
@@ -173,40 +187,55 @@ def _queues(scaled_object: Json) -> list[str]:
     return [one["metadata"]["queueName"] for one in triggers if one.get("type") == "rabbitmq"]
 
 
+def _least(each: Json) -> int:
+    """Return how many replicas a ScaledObject leaves where no trigger is active: that many are meant to be there."""
+    spec = each["spec"]
+    return int(spec.get("idleReplicaCount", spec.get("minReplicaCount")) or 0)
+
+
+def _active(each: Json) -> list[str]:
+    """Return the types of the triggers that are active; where KEDA does not say which ones are, of all."""
+    if condition(each, "Active").get("status") != "True":
+        return []
+    types = [str(one["type"]) for one in each["spec"].get("triggers") or ()]
+    activity = (each.get("status") or {}).get("triggersActivity")
+    # A trigger's metric is called s<its place>-<what it measures>.
+    return [
+        kind
+        for at, kind in enumerate(types)
+        if not activity or any(name.startswith(f"s{at}-") and one.get("isActive") for name, one in activity.items())
+    ]
+
+
 def _never_zero(cluster: Cluster, each: Json, unacknowledged: Mapping[str, int]) -> Iterator[Finding]:
-    """Name what keeps a pool from zero that shall go there, though its queues have nothing to do."""
-    spec, status = each["spec"], each.get("status") or {}
-    replicas = cluster.replicas(spec["scaleTargetRef"]["name"])
-    if not replicas or any(cluster.backlog.get(queue) for queue in _queues(each)):
+    """Name what keeps a pool above its minimum, though its queues have nothing to do.
+
+    The minimum itself and a cron trigger are what somebody has asked for.
+    """
+    spec = each["spec"]
+    replicas, least = cluster.replicas(spec["scaleTargetRef"]["name"]), _least(each)
+    if replicas <= least or any(cluster.backlog.get(queue) for queue in _queues(each)):
         return
-    minimum = int(spec.get("minReplicaCount") or 0)
-    idle_for = cluster.age(status.get("lastActiveTime"))
+    idle_for = cluster.age((each.get("status") or {}).get("lastActiveTime"))
     cooldown = int(spec.get("cooldownPeriod") or 300)
-    active: Json = next((one for one in status.get("conditions") or () if one["type"] == "Active"), {})
     reasons = []
     held = {queue: unacknowledged[queue] for queue in _queues(each) if unacknowledged.get(queue)}
     idle = not any(cluster.running.get(queue) for queue in _queues(each))
-    others = [one["type"] for one in spec.get("triggers") or () if one["type"] not in ("rabbitmq", "cpu", "memory")]
-    if minimum and "idleReplicaCount" not in spec:
-        reasons.append(f"minReplicaCount is {minimum}")
+    others = [kind for kind in _active(each) if kind not in ("rabbitmq", "cpu", "memory", "cron")]
     if held and idle:
         reasons += [
             f"{number} messages of {queue} are not acknowledged, and no task runs" for queue, number in held.items()
         ]
-    if active.get("status") == "True" and not held and others:
+    if others and not held:
         reasons.append(f"a trigger is active, and it has others than queues: {', '.join(others)}")
-    if (
-        active.get("status") == "False"
-        and idle_for is not None
-        and idle_for > cooldown + SETTLE_SECONDS
-        and not minimum
-    ):
+    # Above a minimum it is the HPA that takes replicas away, in its own time.
+    inactive = condition(each, "Active").get("status") == "False"
+    if inactive and idle_for is not None and idle_for > cooldown + SETTLE_SECONDS and not least:
         reasons.append(f"it has been inactive for {idle_for:.0f} s, longer than the cooldown of {cooldown} s")
     if reasons:
         yield Finding(
             "never-zero",
-            f"{spec['scaleTargetRef']['name']} has {replicas} replicas and an empty queue: {'; '.join(reasons)}",
-            f"{cluster.values(spec['scaleTargetRef']['name'], {'autoscaling': {'min': 0}})}   # values.yaml"
-            if minimum
-            else f"kubectl -n {cluster.namespace} describe scaledobject {name_of(each)}",
+            f"{spec['scaleTargetRef']['name']} has {replicas} replicas, a minimum of {least} and an empty queue: "
+            f"{'; '.join(reasons)}",
+            f"kubectl -n {cluster.namespace} describe scaledobject {name_of(each)}",
         )

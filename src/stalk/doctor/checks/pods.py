@@ -16,6 +16,10 @@ TOOLKIT = {"credentials", "doctor", "exporter", "steward", "test"}
 """Parts of the chart whose pods run the toolkit's image."""
 STUCK_SECONDS = 60
 """How long after its grace period an object may still be there."""
+RECENT_SECONDS = 15 * 60
+"""How long the end of a container is told that has come up again since: what is older, a reboot say, is over."""
+KILLED = re.compile(r"Container (?P<container>\S+) failed (?P<probe>liveness|startup) probe")
+"""What the kubelet says in an event `Killing`."""
 
 
 def check(cluster: Cluster) -> Iterator[Finding]:
@@ -55,20 +59,27 @@ def _pod(cluster: Cluster, pod: Json) -> Iterator[Finding]:
             )
         elif reason in CONFIG:
             yield Finding("pod-config", f"{container}: {message or reason}", f"{kubectl} describe pod {name}")
-        killed = _oom(each)
-        if killed:
+        late, ended, probe = _is_of_late(cluster, each), _ago(cluster, each), _killed_by(cluster, pod, each)
+        if late and _oom(each):
             yield Finding(
                 "oom-killed",
-                f"{container} was killed for memory ({_limit(pod, each['name'])}), {each.get('restartCount', 0)} "
-                "restarts",
+                f"{container} was killed for memory ({_limit(pod, each['name'])}){ended}, "
+                f"{each.get('restartCount', 0)} restarts",
                 _more_memory(cluster, pod, each["name"]),
             )
-        elif _crashes(each):
+        elif probe:
+            yield Finding(
+                "probe-failing",
+                f"{container} was killed by its {probe}, {each.get('restartCount', 0)} restarts",
+                f"{kubectl} logs {name} -c {each['name']} --previous",
+            )
+        elif late and _crashes(each):
             line = cluster.last_lines.get((name, each["name"]), "") or "no log"
             code = _last_state(each).get("exitCode", "?")
             yield Finding(
                 "crash-loop",
-                f"{container} ended with exit code {code}, {each.get('restartCount', 0)} restarts; last line: {line}",
+                f"{container} ended with exit code {code}{ended}, {each.get('restartCount', 0)} restarts; "
+                f"last line: {line}",
                 f"{kubectl} logs {name} -c {each['name']} --previous",
             )
     yield from _probes(cluster, pod, containers)
@@ -101,6 +112,17 @@ def _oom(status: Json) -> bool:
     return any(isinstance(each, dict) and each.get("reason") == "OOMKilled" for each in states)
 
 
+def _is_of_late(cluster: Cluster, status: Json) -> bool:
+    """Tell whether a container's last end says something of now: it has not come up again, or has only just."""
+    ended = cluster.age(_last_state(status).get("finishedAt"))
+    return not status.get("ready") or ended is None or ended <= RECENT_SECONDS
+
+
+def _ago(cluster: Cluster, status: Json) -> str:
+    ended = cluster.age(_last_state(status).get("finishedAt"))
+    return "" if ended is None else f" {ended:.0f} s ago"
+
+
 def _last_state(status: Json) -> Json:
     states = (status.get("state") or {}), (status.get("lastState") or {})
     return next((each["terminated"] for each in states if "terminated" in each), {})
@@ -122,7 +144,7 @@ def _limit(pod: Json, container: str) -> str:
 
 
 def _probes(cluster: Cluster, pod: Json, containers: list[Any]) -> Iterator[Finding]:
-    """Find probes that fail in a container that runs and is not ready, or was killed for it."""
+    """Find probes that fail in a container that runs and is not ready."""
     running = [each for each in containers if "running" in (each.get("state") or {})]
     if not any(not each.get("ready") for each in running) or pod["metadata"].get("deletionTimestamp"):
         return
@@ -134,6 +156,28 @@ def _probes(cluster: Cluster, pod: Json, containers: list[Any]) -> Iterator[Find
                 f"kubectl -n {cluster.namespace} logs {name_of(pod)} --tail=20",
             )
             return
+
+
+def _killed_by(cluster: Cluster, pod: Json, status: Json) -> str:
+    """Return the probe for which the kubelet has killed a container of late, and what that has said; empty: none."""
+    part = f"{{{status['name']}}}"
+    events = [
+        each
+        for each in reversed(cluster.events_of(pod))
+        if (_age(cluster, each) or 0) <= RECENT_SECONDS and part in each["involvedObject"].get("fieldPath", part)
+    ]
+    for event in events:
+        killed = KILLED.match(str(event.get("message", ""))) if event.get("reason") == "Killing" else None
+        if killed and killed["container"] == status["name"]:
+            start = f"{killed['probe'].capitalize()} probe"
+            messages = [str(each.get("message", "")).strip() for each in events if each.get("reason") == "Unhealthy"]
+            said = next((each for each in messages if each.startswith(start)), "")
+            return f"{killed['probe']} probe{said and f' ({said})'}"
+    return ""
+
+
+def _age(cluster: Cluster, event: Json) -> float | None:
+    return cluster.age(event.get("lastTimestamp") or event.get("eventTime"))
 
 
 def _is_startup_of_late(event: Json) -> bool:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
-from stalk.doctor.cluster import Cluster, Json, component, name_of
+from stalk.doctor.cluster import METRICS_API, Cluster, Json, component, is_going, name_of, release_of
 from stalk.doctor.gather import Late, Running, start
 
 __all__ = ["SECONDS", "Connection", "Kubernetes", "NoCluster", "Response", "consumer_timeout"]
@@ -26,6 +26,8 @@ MOST_EVENTS = 5000
 EVENTS_SECONDS = 3.0
 """When no further page is asked for: the last one may take `SECONDS`."""
 WARNINGS = "type=Warning"
+KILLS = "type=Normal,reason=Killing"
+"""Where the kubelet says which probe has killed a container."""
 OF_SCALERS = "involvedObject.kind!=Pod,involvedObject.kind!=ReplicaSet"
 """Pods, and who makes them, have most events; changes of replicas are told of Deployments and what scales them."""
 
@@ -36,8 +38,10 @@ LISTS = {
     "scaled_objects": "ScaledObjects",
     "replica_sets": "ReplicaSets",
     "policies": "NetworkPolicies",
+    "authentications": "TriggerAuthentications",
 }
-"""What the rest is worth a look without, and what it is called there."""
+OBJECTS = {"space": "the namespace"}
+"""What the rest is worth a look without, lists and others, and what it is called there."""
 
 MOST_LOGS = 10
 BROKER_FILE = "rabbitmq.conf"
@@ -61,6 +65,17 @@ def _in_time(began: float) -> Iterator[float]:
 def _selector(release: str | None) -> str:
     whole = "app.kubernetes.io/part-of=stalk"
     return f"{whole},app.kubernetes.io/instance={release}" if release else whole
+
+
+def _is_stalks(each: Json, release: str | None) -> bool:
+    """Tell whether an object says that it is of a release of Stalk; of any, if `release` names none."""
+    stalks = (each["metadata"].get("labels") or {}).get("app.kubernetes.io/part-of") == "stalk"
+    return stalks and release in (None, release_of(each))
+
+
+def _hangs(each: Json) -> bool:
+    """Tell whether an object that is no release's, such as a ScaledObject made by hand, is being deleted."""
+    return release_of(each) is None and is_going(each)
 
 
 class NoCluster(Exception):
@@ -164,10 +179,13 @@ class Kubernetes:
             "replica_sets": self._wanted("ReplicaSets", f"/apis/apps/v1{space}/replicasets", labelSelector=selector),
             "policies": self._wanted("NetworkPolicies", f"/apis/networking.k8s.io/v1{space}/networkpolicies"),
             "operators": start(self._operators),
+            "authentications": start(self._authentications),
+            "metrics_api": start(self._metrics_api),
+            "space": start(self._space),
             "keda_fields": start(self._keda_fields),
         }
         with _in_time(began) as deadline:
-            cluster = self._found(self._scaling(release, WARNINGS) | others, deadline)
+            cluster = self._found(self._scaling(release, WARNINGS, KILLS) | others, release, deadline)
             broker = start(self._consumer_timeout, cluster)
             cluster.last_lines = self._last_lines(cluster, deadline)
             try:
@@ -183,23 +201,26 @@ class Kubernetes:
         """
         self.refused, self.cut = {}, {}  # of the look before
         with _in_time(began) as deadline:
-            cluster = self._found(self._scaling(release, OF_SCALERS), deadline)
+            cluster = self._found(self._scaling(release, OF_SCALERS), release, deadline)
         cluster.unread = self.cut | self.refused
         return cluster
 
-    def _scaling(self, release: str | None, events: str) -> dict[str, Running[Any]]:
+    def _scaling(self, release: str | None, *events: str) -> dict[str, Running[Any]]:
         space = f"/namespaces/{self.namespace}"
         deployments = f"/apis/apps/v1{space}/deployments"
         return {
             "deployments": start(lambda: self.items(deployments, labelSelector=_selector(release))),
             "services": self._wanted("Services", f"/api/v1{space}/services"),
-            "events": start(self._events, events),
+            "events": start(self._events, *events),
             "autoscalers": self._wanted("autoscalers", f"/apis/autoscaling/v2{space}/horizontalpodautoscalers"),
             "scaled_objects": start(self._scaled_objects),
         }
 
-    def _found(self, asked: Mapping[str, Running[Any]], deadline: float) -> Cluster:
-        """Return the objects asked for, those of other releases left out."""
+    def _found(self, asked: Mapping[str, Running[Any]], release: str | None, deadline: float) -> Cluster:
+        """Return the objects asked for, those of other releases left out.
+
+        Of a release that is gone there may be ScaledObjects left, and of all of them a namespace that does not go.
+        """
         found: dict[str, Any] = {}
         for name, each in asked.items():
             try:
@@ -208,18 +229,23 @@ class Kubernetes:
                 if name in ("deployments", "pods"):
                     raise
                 found[name] = [] if name in LISTS else None
-                if name in LISTS:
-                    self.refused[LISTS[name]] = str(error)
-        releases = {str(each["metadata"]["labels"].get("app.kubernetes.io/instance")) for each in found["deployments"]}
-        if not releases:
+                what = LISTS.get(name) or OBJECTS.get(name)
+                if what:
+                    self.refused[what] = str(error)
+        left = [each for each in found["scaled_objects"] or () if _is_stalks(each, release)]
+        releases = {str(release_of(each)) for each in found["deployments"] or left}
+        space = found.get("space")
+        if not releases and not (space and is_going(space)):
             raise NoCluster(f"namespace {self.namespace} of context {self.context} has no release of Stalk")
         if len(releases) > 1:
             raise NoCluster(f"namespace {self.namespace} has several releases; name one: --release {min(releases)}")
-        cluster = Cluster(self.namespace, datetime.now(UTC), next(iter(releases)), **found)
+        cluster = Cluster(self.namespace, datetime.now(UTC), next(iter(releases), release or ""), **found)
         own = {name_of(each) for each in cluster.deployments}
         if cluster.scaled_objects is not None:
             cluster.scaled_objects = [
-                each for each in cluster.scaled_objects if each["spec"]["scaleTargetRef"]["name"] in own
+                each
+                for each in cluster.scaled_objects
+                if each["spec"]["scaleTargetRef"]["name"] in own or _is_stalks(each, cluster.release) or _hangs(each)
             ]
         cluster.autoscalers = [each for each in cluster.autoscalers if each["spec"]["scaleTargetRef"]["name"] in own]
         return cluster
@@ -234,12 +260,17 @@ class Kubernetes:
             self.refused["ScaledObjects"] = str(error)
             return []
 
-    def _events(self, selector: str) -> list[Json]:
-        """Return the events that a field selector chooses, page by page; what is left out is noted in `cut`.
+    def _events(self, *selectors: str) -> list[Json]:
+        """Return the events that any of these field selectors chooses; what is left out is noted in `cut`."""
+        end = time.monotonic() + EVENTS_SECONDS
+        return [event for selector in selectors for event in self._pages_of_events(selector, end)]
+
+    def _pages_of_events(self, selector: str, end: float) -> list[Json]:
+        """Return the events that a field selector chooses, page by page.
 
         https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
         """
-        path, end = f"/api/v1/namespaces/{self.namespace}/events", time.monotonic() + EVENTS_SECONDS
+        path = f"/api/v1/namespaces/{self.namespace}/events"
         query: dict[str, Any] = {"fieldSelector": selector, "limit": EVENTS_PAGE}
         found: list[Json] = []
         try:
@@ -256,6 +287,29 @@ class Kubernetes:
             where = self.cut if found else self.refused
             where["events"] = str(error)
             return found
+
+    def _authentications(self) -> list[Json]:
+        """Return the TriggerAuthentications that are being deleted: KEDA holds them as it holds ScaledObjects."""
+        try:
+            return [each for each in self.triggers() if is_going(each)]
+        except NoCluster as error:
+            self.refused["TriggerAuthentications"] = str(error)
+            return []
+
+    def _metrics_api(self) -> Json | None:
+        try:
+            return self.get(f"/apis/apiregistration.k8s.io/v1/apiservices/{METRICS_API}")
+        except LookupError:
+            return {}
+        except NoCluster:  # whoever may see one namespace only; it is told where it matters
+            return None
+
+    def _space(self) -> Json | None:
+        try:
+            return self.get(f"/api/v1/namespaces/{self.namespace}")
+        except (NoCluster, LookupError) as error:
+            self.refused["the namespace"] = str(error)
+            return None
 
     def _operators(self) -> list[Json] | None:
         try:

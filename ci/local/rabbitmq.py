@@ -1,6 +1,7 @@
 """A private RabbitMQ."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import amqp
@@ -103,6 +104,17 @@ class RabbitMQ(Server):
     def command(self) -> list[str]:
         """Return the words that run the node."""
         return rabbitmq_server(self.folder)
+
+    def control(self, *words: str) -> str:
+        """Run `rabbitmqctl`, which lies beside the server, and return what it says.
+
+        Raises:
+            subprocess.CalledProcessError: it says no.
+        """
+        *enter, server = self.command()
+        program = str(Path(server).with_name("rabbitmqctl"))
+        run = [*enter, program, "--node", "stalk@localhost", *words]
+        return subprocess.run(run, env=self.environment(), check=True, text=True, capture_output=True).stdout
 
     def environment(self) -> dict[str, str]:
         """Return the server's environment: everything that would otherwise be shared with a system RabbitMQ."""

@@ -24,6 +24,9 @@ __all__ = ["Consumer"]
 
 log = get_logger(__name__)
 
+UNCONFIRMED = {"confirm_publish": False}
+"""The event loop sends events and answers of remote control: it must not stand still until RabbitMQ has taken them."""
+
 
 class Consumer(CeleryConsumer):
     """The consumer that `worker_consumer` names."""
@@ -148,6 +151,29 @@ class Consumer(CeleryConsumer):
     def let_go_redelivered(self) -> list[Message]:
         """Return the messages that are held because their tasks may run elsewhere."""
         return [] if self._redeliveries is None else self._redeliveries.let_go()
+
+    def connection_for_read(self, heartbeat: float | None = None) -> Connection:
+        """Connect to consume."""
+        return self.ensure_connected(self.app.connection_for_read(heartbeat=heartbeat, transport_options=UNCONFIRMED))
+
+    def connection_for_write(self, url: str | None = None, heartbeat: float | None = None) -> Connection:
+        """Connect to send events.
+
+        RabbitMQ reads nothing from a connection that publishes while it has an alarm: https://www.rabbitmq.com/docs/alarms
+        """
+        when = {"on_blocked": self._hush, "on_unblocked": self._speak}
+        return self.ensure_connected(
+            self.app.connection_for_write(url=url, heartbeat=heartbeat, transport_options=UNCONFIRMED | when)
+        )
+
+    def _hush(self, reason: str) -> None:
+        """Send no events: nobody reads them, they would fill the socket, and then the event loop would stand still."""
+        log.warning("RabbitMQ has an alarm (%s): no events are sent until it is over", reason)
+        self.event_dispatcher.enabled = False  # type: ignore[attr-defined]
+
+    def _speak(self) -> None:
+        log.info("RabbitMQ's alarm is over: events are sent again")
+        self.event_dispatcher.enabled = True  # type: ignore[attr-defined]
 
     def ensure_connected(self, conn: Connection) -> Connection:
         """Connect, and touch the heartbeat file with every attempt and every second of waiting.

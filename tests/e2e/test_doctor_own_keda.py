@@ -14,7 +14,7 @@ import yaml
 from charting.rendering import CHART, Values
 from e2e.diagnosis import evidence, names
 from e2e.harness import HELM, until
-from e2e.own_cluster import NAMESPACE, Cluster
+from e2e.own_cluster import NAMESPACE, Cluster, beside
 from integration.harness import Service
 from kube import external_metrics, keda, namespaces
 from kube.control_plane import missing, running
@@ -85,27 +85,9 @@ def unwatched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scaled]:
         external_metrics.served(plane) as metrics_api,
     ):
         secrets = {"broker": {"password": broker.password}, "results": {"password": redis.password}}
-        values = {
-            "api": {"enabled": False},
-            "flower": {"enabled": False},
-            "rabbitmq": {"enabled": False},
-            "externalRabbitmq": {
-                "host": "127.0.0.1",
-                "port": broker.port,
-                "username": broker.user,
-                "existingSecret": "broker",
-                "management": {"url": broker.management_url},
-            },
-            "redis": {"enabled": False},
-            "externalRedis": {"host": "127.0.0.1", "port": redis.port, "existingSecret": "results"},
-            "workers": {
-                "default": {
-                    "queues": [QUEUE],
-                    "autoscaling": {"mode": "keda", "max": 1, "pollingInterval": 1, "cooldownPeriod": 2},
-                    "longestTaskSeconds": 1,
-                }
-            },
-        }
+        scaling = {"mode": "keda", "max": 1, "pollingInterval": 1, "cooldownPeriod": 2}
+        pool = {"queues": [QUEUE], "autoscaling": scaling, "longestTaskSeconds": 1}
+        values = beside(broker, redis.port) | {"workers": {"default": pool}}
         service = Service(folder, broker, redis, {})
         assert service.run("stalk", "topology", "-q", QUEUE).returncode == 0
         cluster = Cluster(plane, values, secrets, metrics_api)

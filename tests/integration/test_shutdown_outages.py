@@ -153,7 +153,7 @@ def test_what_hangs_at_the_deadline_does_not_hold_it_up(
         told = time.monotonic()
         os.kill(worker.pid, signal.SIGTERM)
         assert worker.wait(30) == 0
-        assert time.monotonic() - told < 2 + GOODBYE_SECONDS
+        assert time.monotonic() - told < 2 + 2 * GOODBYE_SECONDS, "a unit test pins the time itself"
     finally:
         for server in servers:
             server.resume()

@@ -288,17 +288,17 @@ SERVERS = ("rabbitmq-server", "redis-server", "prometheus")
 @pytest.fixture
 def node(tree: Path) -> Iterator[dict[str, Path]]:
     """Let `docker exec` run on this machine, with three programs that run; give the file that each runs from."""
-    machine(tree, "chmod", "id", "ln", "mv", "sh")
+    machine(tree, "chmod", "id", "ln", "mv", "printf", "sh")
     program(tree, "docker", 'case $1 in exec) shift 3; exec "$@";; esac')
     # By its own list, for this machine may have an etcd as well.
-    program(tree, "pgrep", '[ "$1 $2" = "-o -x" ] && cat "$HERE/pid-of-$3"')
+    program(tree, "pgrep", '[ "$1 $2" = "-o -x" ] && [ ${#3} -le 15 ] && cat "$HERE/pid-of-$3"')
     files = {name: tree / f"running-{name}" for name in ("etcd", "kube-apiserver", "kube-controller-manager", "keda")}
     with ExitStack() as stack:
         for name, file in files.items():
             shutil.copy(str(shutil.which("sleep")), file)
             process = stack.enter_context(subprocess.Popen([file, "60"]))
             stack.callback(process.kill)
-            (tree / f"pid-of-{name}").write_text(f"{process.pid}\n")
+            (tree / f"pid-of-{name[:15]}").write_text(f"{process.pid}\n")
         yield files
 
 

@@ -64,8 +64,9 @@ def test_trigger_authentications_that_hang_are_named(served: ServedRelease) -> N
         {"metadata": {"name": "stalk-scaler", "finalizers": ["finalizer.keda.sh"]} | GOING},
     ]
     cluster = read(served)
-    assert [name_of(each) for each in cluster.authentications] == ["stalk-scaler"]
-    assert [each.id for each in findings(cluster, None)] == ["stuck-finalizer"] * 2
+    found = list(findings(cluster, None))
+    assert [each.id for each in found] == ["stuck-finalizer"] * 2
+    assert "triggerauthentication stalk-scaler is being deleted" in found[1].evidence
 
 
 def test_a_pool_that_was_removed(served: ServedRelease) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from stalk.celery import running as module
@@ -24,6 +24,8 @@ class World:
         self.away = False
         self.started = 0.0
         self.may_info = True
+        self.may_get = True
+        self.read_only = False
         self.commands: list[Callable[[], Any]] = []
 
     def monotonic(self) -> float:
@@ -35,6 +37,8 @@ class World:
 
     def get(self, key: str) -> str | None:
         self.answer()
+        if not self.may_get:
+            raise NoPermissionError
         return self.keys.get(key)
 
     def info(self, _section: str) -> dict[str, float]:
@@ -49,13 +53,16 @@ class World:
 
     def set(self, key: str, value: str, ex: int) -> None:
         assert ex == module.LEASE_SECONDS
-        self.commands.append(lambda: self.keys.update({key: value}))
+
+        def write() -> None:
+            if self.read_only:
+                raise ReadOnlyError
+            self.keys[key] = value
+
+        self.commands.append(write)
 
     def delete(self, key: str) -> None:
         self.commands.append(lambda: self.keys.pop(key, None))
-
-    def ping(self) -> None:
-        pass
 
     def execute(self) -> None:
         for command in self.commands:
@@ -145,6 +152,21 @@ def test_a_redis_that_does_not_tell_its_uptime_is_believed(world: World, asked: 
     assert asked.owner() == ""
 
 
+def test_a_redis_that_takes_no_writes_cannot_know(world: World, asked: Asked) -> None:
+    world.read_only = True
+    asked.tell()
+    assert asked.owner() is None, "its worker can say nothing there"
+    world.read_only = False
+    assert asked.owner() is None
+    world.now += SETTLED_SECONDS
+    assert asked.owner() == ""
+
+
+def test_a_user_who_may_not_ask_waits_for_nothing(world: World, asked: Asked) -> None:
+    world.may_get = False
+    assert asked.owner() == ""
+
+
 def test_what_runs_here_is_said_again_after_an_outage(world: World) -> None:
     worker = Asked({"a"})
     worker.tell()
@@ -154,5 +176,5 @@ def test_what_runs_here_is_said_again_after_an_outage(world: World) -> None:
     assert world.keys == {KEY: "me"}
     worker.here = set()
     worker.tell()
-    assert world.keys == {}
+    assert KEY not in world.keys
     worker.end()

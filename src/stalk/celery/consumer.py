@@ -9,6 +9,7 @@ from celery import signals
 from celery.backends.redis import RedisBackend
 from celery.exceptions import WorkerShutdown
 from celery.utils.log import get_logger
+from celery.utils.threads import bound_open_broker_sockets  # type: ignore[attr-defined]
 from celery.worker.consumer import Consumer as CeleryConsumer
 from kombu import Connection, Message
 
@@ -16,7 +17,7 @@ from stalk.celery.give_back import give_back
 from stalk.celery.heartbeat import HeartbeatFiles
 from stalk.celery.redelivery import Redeliveries
 from stalk.celery.running import RunningTasks
-from stalk.celery.shutdown import drain, leave_after
+from stalk.celery.shutdown import BROKER_SECONDS, drain, leave_after
 from stalk.celery.state import COMMAND_SECONDS
 from stalk.celery.waits import Waits
 
@@ -129,6 +130,9 @@ class Consumer(CeleryConsumer):
         """Forget deliveries of a connection that is gone."""
         self.consuming = False
         self.let_go_redelivered()
+        if self.event_dispatcher is not None:  # type: ignore[attr-defined]
+            # Celery closes that one next, and waits for the answer: one that has an alarm gives none.
+            bound_open_broker_sockets(self.event_dispatcher.connection, BROKER_SECONDS)  # type: ignore[attr-defined]
         super().on_close()
 
     def tell_running(self) -> None:

@@ -14,7 +14,7 @@ from celery.utils.log import get_logger
 from celery.worker import state
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from redis.retry import Retry
 
 from stalk.celery.keys import running_key
@@ -71,6 +71,7 @@ class RunningTasks:
         self._told: set[str] = set()
         # Who has just started has seen no outage; that Redis was started anew, it says itself.
         self._answers_since: float | None = float("-inf")
+        self._warned = False
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="stalk-running", daemon=True)
 
@@ -124,6 +125,8 @@ class RunningTasks:
                 next_refresh = time.monotonic() + REFRESH_SECONDS
             try:
                 job()
+            except NoPermissionError as error:
+                self._may_not(error)
             except (RedisError, OSError) as error:
                 log.debug("cannot tell what runs here: %s", error)
                 self._answers_since = None
@@ -139,8 +142,9 @@ class RunningTasks:
             pipeline.set(running_key(task_id), self._worker, ex=LEASE_SECONDS)
         for task_id in gone:
             pipeline.delete(running_key(task_id))
-        if not running and not gone:
-            pipeline.ping()  # who runs nothing is asked to run what others have lost, and must know of an outage
+        if not running:
+            # Who runs nothing is asked to run what others have lost, and must know that nobody can write.
+            pipeline.set(running_key(""), self._worker, ex=LEASE_SECONDS)
         pipeline.execute()
         self._answered()
 
@@ -156,9 +160,18 @@ class RunningTasks:
             if owner:
                 return str(owner)
             return "" if self._settled() else None
+        except NoPermissionError as error:
+            self._may_not(error)
+            return ""
         except (RedisError, OSError):
             self._answers_since = None
             return None
+
+    def _may_not(self, error: NoPermissionError) -> None:
+        """Say once that Redis is there and its user may not: to wait would not change that."""
+        if not self._warned:
+            log.warning("a task whose connection is lost may run twice: Redis refuses keys stalk:running:*: %s", error)
+            self._warned = True
 
     def _answered(self) -> None:
         if self._answers_since is None:

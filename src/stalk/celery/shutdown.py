@@ -23,7 +23,7 @@ from stalk.celery.give_back import give_back
 from stalk.celery.heartbeat import INTERVAL
 from stalk.celery.state import GivenBack
 
-__all__ = ["drain", "leave_after"]
+__all__ = ["BROKER_SECONDS", "drain", "leave_after"]
 
 log = get_logger(__name__)
 
@@ -33,6 +33,7 @@ KILL_SECONDS = 2.0
 STORE_SECONDS = 2.0
 """How long Redis may take to note that tasks were given back; the messages go back in any case."""
 BROKER_SECONDS = 5.0
+"""How long a broker that does not answer may hold up the end of a connection."""
 GOODBYE_SECONDS = 8.0
 """All of that, and Celery's own end, whatever hangs; the chart leaves 10 s between `SHUTDOWN_SECONDS` and SIGKILL."""
 

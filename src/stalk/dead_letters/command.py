@@ -123,7 +123,7 @@ def drop(app_name: str | None, name: str, ids: Sequence[str], yes: bool) -> str 
             for message, letter in _chosen(shelf, number, ids):
                 letters.append(letter)
                 known = session.states.known(letter)
-                if reason := _reason_to_keep(known):
+                if reason := _reason_to_keep(known, letter, name):
                     print(f"left {letter.id}: {reason}", file=sys.stderr)
                     continue
                 if letter.id and not known.ended:
@@ -209,13 +209,16 @@ def _reason_to_leave(known: Known, letter: DeadLetter, queue: str, again: bool) 
     return None
 
 
-def _reason_to_keep(known: Known) -> str | None:
+def _reason_to_keep(known: Known, letter: DeadLetter, queue: str) -> str | None:
     """Say why a letter is not thrown away, or None."""
     if known.worker:
         return _runs(known.worker)
-    # A replay sets PENDING before it publishes: any other state is the copy's.
+    # A replay sets PENDING before it publishes: any other state is the copy's, but where it was cut off in between.
     if known.replayed and known.state != states.PENDING and not known.ended:
-        return f"a replay put it back at {known.replayed}, and its copy has begun (state {known.state})"
+        return (
+            f"a replay put it back at {known.replayed}, and its copy has begun (state {known.state}). If there is "
+            f"none: stalk dead-letters replay --queue {queue} --id {letter.id} --again"
+        )
     return None
 
 

@@ -99,3 +99,4 @@ def _end(processes: Sequence[subprocess.Popen[str]]) -> None:
             process.wait(max(0.0, end - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()

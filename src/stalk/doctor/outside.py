@@ -21,6 +21,7 @@ from stalk.doctor.sources.kubernetes import Kubernetes, NoCluster
 
 __all__ = ["examine_release"]
 
+AUTHENTICATIONS = "TriggerAuthentications"
 SERVERS: tuple[Link, ...] = ("API", "exchange", "queue", "worker", "result")
 
 
@@ -33,14 +34,16 @@ def examine_release(kubernetes: Kubernetes, release: str | None, asked: Asked, b
     Raises:
         NoCluster: there is no such release, or the cluster cannot be asked.
     """
-    triggers = start(kubernetes.triggers)
     cluster, unchecked = kubernetes_says(kubernetes, release, began)
+    # What is missed without them is told where it is.
+    unchecked = [each for each in unchecked if each.what != AUTHENTICATIONS]
     deadline = min(time.monotonic() + REACH_SECONDS, began + LIMIT_SECONDS - 1)
     secrets = Secrets(kubernetes, deadline)
     facts, target = None, None
     with Forwards(kubernetes.context, kubernetes.namespace) as forwards:
         try:
             api = start(_api_url, cluster, forwards, deadline)
+            triggers = start(_authentications, cluster, kubernetes.refused.get(AUTHENTICATIONS))
             target = Reach(cluster, secrets, forwards, triggers, deadline).target(unchecked)
             if asked.api_url is None:
                 try:
@@ -59,6 +62,12 @@ def examine_release(kubernetes: Kubernetes, release: str | None, asked: Asked, b
     found = list(findings(cluster, facts))
     said = ({} if facts is None else seen(facts, asked)) | seen_in(kubernetes, cluster)
     return Report(found, unchecked, said, time.monotonic() - began), redact
+
+
+def _authentications(cluster: Cluster, refused: str | None) -> list[Json]:
+    if refused is not None:
+        raise NoCluster(f"{AUTHENTICATIONS}: {refused}")
+    return list(cluster.authentications)
 
 
 def _api_url(cluster: Cluster, forwards: Forwards, deadline: float) -> str | None:

@@ -17,7 +17,13 @@ from stalk.doctor.target import Target
 
 __all__ = ["examine_both", "findings", "kubernetes_says", "names", "seen_in"]
 
-LINK_OF: dict[str, Link] = {"autoscalers": "HPA", "ConfigMaps": "queue", "Services": "API", "ScaledObjects": "scaler"}
+LINK_OF: dict[str, Link] = {
+    "autoscalers": "HPA",
+    "ConfigMaps": "queue",
+    "Services": "API",
+    "ScaledObjects": "scaler",
+    "TriggerAuthentications": "scaler",
+}
 
 
 def kubernetes_says(kubernetes: Kubernetes, release: str | None, began: float) -> tuple[Cluster, list[Unchecked]]:

@@ -30,12 +30,13 @@ class Selector:
         Raises:
             ValueError: it says something else; what.
         """
-        wanted = {}
+        wanted: dict[str, frozenset[str]] = {}
         for part in _BETWEEN.split(text):
             term = _TERM.fullmatch(part.strip())
             if term is None:
                 raise ValueError(f"{part!r} is not NAME=VALUE, nor NAME in (VALUE,…)")
-            wanted[term["name"]] = frozenset(re.split(", ?", term["any"]) if term["any"] else [term["one"]])
+            values = frozenset(re.split(", ?", term["any"]) if term["any"] else [term["one"]])
+            wanted[term["name"]] = wanted.get(term["name"], values) & values
         return cls(text, wanted)
 
     def matches(self, labels: Mapping[str, str]) -> bool:

@@ -289,9 +289,8 @@ class Kubernetes:
             return found
 
     def _authentications(self) -> list[Json]:
-        """Return the TriggerAuthentications that are being deleted: KEDA holds them as it holds ScaledObjects."""
         try:
-            return [each for each in self.triggers() if is_going(each)]
+            return self.triggers()
         except NoCluster as error:
             self.refused["TriggerAuthentications"] = str(error)
             return []

@@ -1,5 +1,7 @@
 """How tests are dealt out to processes (`-n 2`)."""
 
+import signal
+
 import pytest
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
@@ -16,6 +18,11 @@ class Dealer(LoadScopeScheduling):  # type: ignore[misc]
         if file.startswith("tests/e2e/chaos/"):
             return "chaos"
         return file if file.startswith(("tests/integration/", "tests/e2e/")) else nodeid
+
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell's background job ignores Ctrl-C, and so would the programs that tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -48,8 +48,7 @@ def watched(release: Release, line: str, enough: Callable[[], object]) -> str:
     Raises:
         AssertionError: it has ended before, or not at Ctrl-C.
     """
-    # Who runs the tests in the background may ignore Ctrl-C, and so would all that they start.
-    words = ["env", "--default-signal=INT", "bash", "-c", f"exec {_in(release.namespace, line)}"]
+    words = ["bash", "-c", f"exec {_in(release.namespace, line)}"]
     with subprocess.Popen(
         words, cwd=ROOT, env=_environment(release), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:

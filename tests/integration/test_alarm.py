@@ -5,13 +5,12 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
-import httpx
 import pytest
 
 from integration.counting import Counter
 from integration.harness import Service, eventually
+from integration.lines import Lines
 from local import RabbitMQ
 from stalk.celery.heartbeat import INTERVAL
 
@@ -33,18 +32,6 @@ def alarmed(broker: RabbitMQ) -> Iterator[None]:
         broker.control("set_vm_memory_high_watermark", "0.6")
 
 
-def cut_off(broker: RabbitMQ, queue: str) -> None:
-    """Close the connection that consumes a queue, and leave the one that sends events."""
-    with httpx.Client(base_url=broker.management_url, auth=(broker.user, broker.password)) as http:
-
-        def names() -> list[str]:
-            consumers = http.get("/api/consumers").json()
-            return [each["channel_details"]["connection_name"] for each in consumers if each["queue"]["name"] == queue]
-
-        (name,) = eventually(names)
-        http.delete(f"/api/connections/{quote(name, safe='')}").raise_for_status()
-
-
 def beats(alive: Path) -> None:
     """Wait for a heartbeat of the file's; Celery's own event comes every two seconds."""
     last = alive.stat().st_mtime
@@ -59,7 +46,7 @@ def test_a_worker_goes_on_and_can_stop(service: Service, broker: RabbitMQ, tmp_p
     with alarmed(broker):
         eventually(lambda: "RabbitMQ has an alarm" in service.log("one"))
         beats(alive)
-        cut_off(broker, service.queue)
+        Lines(broker, service.queue).cut()
         eventually(lambda: "Connection to broker lost" in service.log("one"))
         for _ in range(3):
             beats(alive)

@@ -364,7 +364,7 @@ def test_workers_that_may_not_be_asked_are_not_blamed(service: Service, few: Cal
     (said,) = found.said["unchecked"]
     assert (said["what"], said["links"]) == ("workers", ["queue", "worker"])
     assert "reply.celery.pidbox' in vhost 'a/b' refused" in said["why"]
-    assert "rabbitmqctl list_permissions -p 'a/b'" in said["paste"]
+    assert "rabbitmqctl list_permissions --vhost a/b" in said["paste"]
     assert "worker" not in found.said["ok_links"]
     assert found.code == 2
 

@@ -168,7 +168,9 @@ def describe(release: ServedRelease) -> None:
         "ca": ("rabbitmq-tls", "authority.crt"),
     }
     targets = [{"parameter": name, "name": secret, "key": key} for name, (secret, key) in parameters.items()]
-    release.objects["triggerauthentications"] = [{"spec": {"secretTargetRef": targets}}]
+    release.objects["triggerauthentications"] = [
+        {"metadata": {"name": "stalk-scaler"}, "spec": {"secretTargetRef": targets}}
+    ]
     url = "https://stalk-rabbitmq.doctor-a.svc:15671"
     release.set_environment("stalk-flower", BROKER_MANAGEMENT_URL=url)
     policies = json.dumps(release.objects["networkpolicies"])

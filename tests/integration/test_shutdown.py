@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from integration.counting import Counter
 from integration.harness import Service, end_tree, eventually
+from integration.lines import Lines
 from local import RabbitMQ
 from stalk.celery.keys import running_key
 
@@ -30,23 +30,6 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
 @pytest.fixture
 def counter(service: Service) -> Counter:
     return Counter(service)
-
-
-class Lines:
-    """The connections that workers consume a queue over, which a network can cut."""
-
-    def __init__(self, counter: Counter, broker: RabbitMQ) -> None:
-        self._management = httpx.Client(base_url=broker.management_url, auth=(broker.user, broker.password))
-        # RabbitMQ tells of a consumer some seconds after it came.
-        self._names = eventually(lambda: self._consuming(counter.service.queue))
-
-    def _consuming(self, queue: str) -> list[str]:
-        consumers = self._management.get("/api/consumers").json()
-        return [each["channel_details"]["connection_name"] for each in consumers if each["queue"]["name"] == queue]
-
-    def cut(self) -> None:
-        for name in self._names:
-            self._management.delete(f"/api/connections/{name}").raise_for_status()
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
@@ -164,7 +147,7 @@ def test_a_connection_lost_does_not_run_its_task_twice(counter: Counter, broker:
     counter.worker("one", "-c", "2", "-P", pool)
     running = counter.send(20)
     counter.wait_for(running, "STARTED")
-    Lines(counter, broker).cut()
+    Lines(broker, counter.service.queue).cut()
     eventually(lambda: "it keeps its message" in counter.service.log("one"))
     counter.wait_for(running)
     eventually(lambda: counter.ready() == 0)
@@ -176,7 +159,7 @@ def test_another_worker_waits_for_the_one_that_lost_its_connection(counter: Coun
     first = counter.worker("one", "-c", "1")
     running = counter.send(25)
     counter.wait_for(running, "STARTED")
-    lines = Lines(counter, broker)
+    lines = Lines(broker, counter.service.queue)
     # The first stops, so that it does not come back for its message.
     os.kill(first.pid, signal.SIGTERM)
     counter.worker("two", "-c", "1")

@@ -54,6 +54,7 @@ _RABBITMQCTL = {
     "authenticate_user": (1, 2),
     "change_password": (1, 2),
     "delete_queue": (1, 1),
+    "list_permissions": (0, 0),
     "list_queues": (0, 20),
     "memory_breakdown": (0, 0),
     "set_permissions": (4, 4),

@@ -106,7 +106,7 @@ def _management_url(target: Target) -> str:
 def _rights(facts: Facts, names: str = "") -> str:
     """Return the line that shows who may what, and what is wanted: of AMQP names, or any right at all."""
     wanted = f"configure, write and read of names with {names}" if names else "any, such as '^$' '^$' '^$'"
-    return f"{facts.place.rabbitmqctl('list_permissions', '-p', facts.app.vhost)}   # wanted: {wanted}"
+    return f"{facts.place.rabbitmqctl('list_permissions', '--vhost', facts.app.vhost)}   # wanted: {wanted}"
 
 
 def _leave_to_the_app(facts: Facts, unchecked: list[Unchecked]) -> None:

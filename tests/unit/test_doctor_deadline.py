@@ -65,3 +65,14 @@ def test_secrets_are_asked_for_at_once(served: ServedRelease, monkeypatch: pytes
         served.stalled = {"secrets"}
         outside.examine_release(kubernetes, None, Asked(), time.monotonic())
     assert {"stalk-credentials", "of-redis"} <= set(asked)
+
+
+def test_without_services_no_name_is_called_missing(served: ServedRelease, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.set_environment("stalk-api", BROKER_PASSWORD=PASSWORD, REDIS_PASSWORD=PASSWORD)
+    served.forbidden = {"services"}
+    with served.in_this_process(monkeypatch):
+        report, _ = outside.examine_release(
+            Kubernetes(ServiceAccount(served.namespace)), None, Asked(), time.monotonic()
+        )
+    assert [each.id for each in report.findings] == []
+    assert {"Services", "the broker", "Redis"} <= {each.what for each in report.unchecked}

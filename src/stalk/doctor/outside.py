@@ -51,7 +51,7 @@ def examine_release(kubernetes: Kubernetes, release: str | None, asked: Asked, b
                 except (NoForward, Late) as error:
                     unchecked.append(Unchecked(("API",), "the API", str(error), cluster.place.look("pods", "api")))
             facts = gather(target, asked, began + LIMIT_SECONDS, unchecked)
-            _believe_only_what_pods_see(facts, cluster, unchecked)
+            _believe_only_what_pods_see(facts, cluster, unchecked, "Services" not in kubernetes.refused)
         except (NoCluster, NoForward, Late, ValidationError, LookupError) as error:
             why = f"{error.error_count()} settings cannot be read" if isinstance(error, ValidationError) else str(error)
             unchecked.append(Unchecked(SERVERS, "broker, Redis and workers", why, _inside(cluster)))
@@ -83,9 +83,21 @@ def _of(cluster: Cluster, each: Json) -> bool:
     return labels.get("app.kubernetes.io/instance") == cluster.release
 
 
-def _believe_only_what_pods_see(facts: Facts, cluster: Cluster, unchecked: list[Unchecked]) -> None:
-    """Take back what is only true of this machine: that a name or a port outside the cluster cannot be reached."""
+def _believe_only_what_pods_see(facts: Facts, cluster: Cluster, unchecked: list[Unchecked], all_services: bool) -> None:
+    """Take back what is only true of this machine: that a name or a port outside the cluster cannot be reached.
+
+    Args:
+        facts: of the servers.
+        cluster: with the Services that names may stand for.
+        unchecked: gets what is taken back.
+        all_services: those are all; else what has no Service here may have one.
+    """
     services = {name_of(each) for each in cluster.services}
+    management = facts.management.problem if facts.management is not None else None
+    if not all_services and management is not None and management.kind in ("dns", "unreachable"):
+        text = "its address cannot be reached from here"
+        unchecked.append(Unchecked(("scaler",), "the broker's management API", text, _inside(cluster)))
+        facts.management = None
     for what, links, found in (
         ("the broker", ("API", "exchange", "queue", "worker"), facts.broker),
         ("Redis", ("request", "result"), facts.redis),
@@ -96,7 +108,7 @@ def _believe_only_what_pods_see(facts: Facts, cluster: Cluster, unchecked: list[
         host = (facts.app.broker if what == "the broker" else facts.app.results).partition(":")[0]
         if host.partition(".")[0] in services:
             continue
-        if "." not in host:
+        if "." not in host and all_services:
             text = f"namespace {cluster.namespace} has no Service of the name {host}"
             problem = Problem("dns", problem.where, text)
             if what == "the broker":

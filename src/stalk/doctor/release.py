@@ -48,7 +48,8 @@ def kubernetes_says(kubernetes: Kubernetes, release: str | None, began: float) -
         for what, why in kubernetes.cut.items()
     ]
     if cluster.operators is None and cluster.scaled_objects:
-        unchecked.insert(0, Unchecked(("scaler",), "KEDA's operator", "its Deployment may not be listed"))
+        why = f"its Deployment may not be listed: {kubernetes.unlisted}"
+        unchecked.insert(0, Unchecked(("scaler",), "KEDA's operator", why))
     if cluster.metrics_api is None and any(map(external_metrics.is_missed, cluster.autoscalers)):
         paste = f"kubectl get apiservice {METRICS_API}"
         unchecked.append(Unchecked(("HPA",), "the API of external metrics", "its APIService may not be read", paste))

@@ -121,6 +121,8 @@ class Kubernetes:
         self.context, self.namespace = connection.context, connection.namespace
         self.refused: dict[str, str] = {}
         """What could not be read, and why."""
+        self.unlisted = "no answer in time"
+        """Why KEDA's operator is not known, where it is not."""
         self.cut: dict[str, str] = {}
         """What was read in part, and why."""
 
@@ -313,7 +315,8 @@ class Kubernetes:
     def _operators(self) -> list[Json] | None:
         try:
             return self.items("/apis/apps/v1/deployments", labelSelector="app=keda-operator")
-        except (NoCluster, LookupError):
+        except (NoCluster, LookupError) as error:
+            self.unlisted = str(error)
             return None
 
     def _keda_fields(self) -> frozenset[str] | None:

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,13 +50,16 @@ def watched(release: Release, line: str, enough: Callable[[], object]) -> str:
         AssertionError: it has ended before, or not at Ctrl-C.
     """
     words = ["bash", "-c", f"exec {_in(release.namespace, line)}"]
-    with subprocess.Popen(
-        words, cwd=ROOT, env=_environment(release), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as process:
-        try:
-            until(enough)
-            assert process.poll() is None, f"{line} has ended: {process.communicate()[0]}"
-            process.send_signal(signal.SIGINT)
-            return process.communicate(timeout=30)[0]
-        finally:
-            process.kill()
+    with tempfile.NamedTemporaryFile() as out:
+        said = Path(out.name).read_text  # with an offset of its own
+        with subprocess.Popen(
+            words, cwd=ROOT, env=_environment(release), stdout=out, stderr=subprocess.STDOUT
+        ) as process:
+            try:
+                until(lambda: process.poll() is not None or (said() and enough()))
+                assert process.poll() is None, f"{line} has ended: {said()}"
+                process.send_signal(signal.SIGINT)
+                process.wait(30)
+            finally:
+                process.kill()
+        return said()

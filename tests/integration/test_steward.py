@@ -108,7 +108,7 @@ def test_worker_that_sends_no_heartbeats_is_left_as_it_is(stewarded: Stewarded, 
     assert server.requests.count("PATCH") == 2
 
 
-@pytest.mark.parametrize("service", [{"STEP_SECONDS": "1.5"}], indirect=True)
+@pytest.mark.parametrize("service", [{"STEP_SECONDS": "3"}], indirect=True)
 def test_broker_that_was_away_is_listened_to_again(stewarded: Stewarded) -> None:
     service, server, pod = stewarded.service, stewarded.server, stewarded.pod
     service.api()

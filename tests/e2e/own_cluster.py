@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from charting.rendering import CHART, merged
 from e2e.diagnosis import ask
 from e2e.harness import HELM
@@ -15,7 +17,7 @@ from kube.external_metrics import MetricsApi
 from kube.keda import KINDS, SPECS, custom
 from local import RabbitMQ
 
-__all__ = ["NAMESPACE", "OPERATOR", "Cluster", "beside"]
+__all__ = ["NAMESPACE", "OPERATOR", "Cluster", "_timeline", "beside", "namespace"]
 
 NAMESPACE = "shop"
 OPERATOR: dict[str, Any] = {
@@ -34,6 +36,17 @@ OPERATOR: dict[str, Any] = {
         },
     },
 }
+
+
+@pytest.fixture(scope="module")
+def namespace() -> str:
+    """Take the place of the one on the cluster that KUBECONFIG names: it is not used."""
+    return NAMESPACE
+
+
+@pytest.fixture(autouse=True)
+def _timeline() -> None:
+    """Nothing runs here that a timeline could show."""
 
 
 def beside(broker: RabbitMQ, redis_port: int = 6379) -> dict[str, Any]:

@@ -16,10 +16,12 @@ import yaml
 from charting.rendering import CHART
 from e2e.diagnosis import evidence, names
 from e2e.harness import HELM, until
-from e2e.own_cluster import NAMESPACE, Cluster
+from e2e.own_cluster import NAMESPACE, Cluster, _timeline, namespace
 from kube import external_metrics
 from kube.control_plane import missing, running
 from kube.keda import SPECS
+
+__all__ = ["_timeline", "namespace"]
 
 pytestmark = pytest.mark.timeout(480)
 
@@ -29,17 +31,6 @@ SECRETS = {
     "my-redis": ("app",),
     "my-flower": ("flower-password",),
 }
-
-
-@pytest.fixture(scope="module")
-def namespace() -> str:
-    """Take the place of the one on the cluster that KUBECONFIG names: it is not used."""
-    return NAMESPACE
-
-
-@pytest.fixture(autouse=True)
-def _timeline() -> None:
-    """Nothing runs here that a timeline could show."""
 
 
 @pytest.fixture(scope="module")

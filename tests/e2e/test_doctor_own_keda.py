@@ -14,27 +14,18 @@ import yaml
 from charting.rendering import CHART, Values
 from e2e.diagnosis import evidence, names
 from e2e.harness import HELM, until
-from e2e.own_cluster import NAMESPACE, Cluster, beside
+from e2e.own_cluster import NAMESPACE, Cluster, _timeline, beside, namespace
 from integration.harness import Service
 from kube import external_metrics, keda, namespaces
 from kube.control_plane import missing, running
 from local import RabbitMQ, Redis
 
+__all__ = ["_timeline", "namespace"]
+
 pytestmark = pytest.mark.timeout(480)
 
 POOL = "stalk-worker-default"
 QUEUE = "test-queue"
-
-
-@pytest.fixture(scope="module")
-def namespace() -> str:
-    """Take the place of the one on the cluster that KUBECONFIG names: it is not used."""
-    return NAMESPACE
-
-
-@pytest.fixture(autouse=True)
-def _timeline() -> None:
-    """Nothing runs here that a timeline could show."""
 
 
 class Scaled(NamedTuple):

@@ -13,11 +13,13 @@ import pytest
 from chart.dashboard import OUTSIDE, queries
 from charting.rendering import Object, Values, render
 from e2e.harness import until
-from e2e.own_cluster import NAMESPACE, Cluster, beside
+from e2e.own_cluster import NAMESPACE, Cluster, _timeline, beside, namespace
 from integration.prometheus import Prometheus
 from kube import external_metrics, keda
 from kube.control_plane import missing, running
 from local import RabbitMQ
+
+__all__ = ["_timeline", "namespace"]
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -32,17 +34,6 @@ NOWHERE: Values = {
     "workers": {"default": {"autoscaling": {"pollingInterval": 2}}},
 }
 """A management API that is not there. KEDA reads a Secret again when its ScaledObject changes, so that changes too."""
-
-
-@pytest.fixture(scope="module")
-def namespace() -> str:
-    """Take the place of the one on the cluster that KUBECONFIG names: it is not used."""
-    return NAMESPACE
-
-
-@pytest.fixture(autouse=True)
-def _timeline() -> None:
-    """Nothing runs here that a timeline could show."""
 
 
 class Watched(NamedTuple):

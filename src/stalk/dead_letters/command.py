@@ -204,7 +204,7 @@ def _reason_to_leave(known: Known, letter: DeadLetter, queue: str, again: bool) 
     if known.replayed and not again:
         return (
             f"a replay put it back at {known.replayed}, or was cut off just before; its copy may wait, run or have "
-            f"ended (state {known.state}). If there is none: stalk dead-letters replay {this} --again"
+            f"ended (state {known.state}). {_if_none(this)}"
         )
     return None
 
@@ -216,10 +216,14 @@ def _reason_to_keep(known: Known, letter: DeadLetter, queue: str) -> str | None:
     # A replay sets PENDING before it publishes: any other state is the copy's, but where it was cut off in between.
     if known.replayed and known.state != states.PENDING and not known.ended:
         return (
-            f"a replay put it back at {known.replayed}, and its copy has begun (state {known.state}). If there is "
-            f"none: stalk dead-letters replay --queue {queue} --id {letter.id} --again"
+            f"a replay put it back at {known.replayed}, and its copy has begun (state {known.state}). "
+            f"{_if_none(f'--queue {queue} --id {letter.id}')}"
         )
     return None
+
+
+def _if_none(this: str) -> str:
+    return f"If there is none: stalk dead-letters replay {this} --again"
 
 
 def _runs(worker: str) -> str:

@@ -15,6 +15,7 @@ __all__ = [
     "component",
     "condition",
     "environment",
+    "happened",
     "is_going",
     "name_of",
     "queues_of_worker",
@@ -81,7 +82,7 @@ class Cluster:
             if event["involvedObject"].get("name") == metadata["name"]
             and event["involvedObject"].get("uid", metadata.get("uid")) == metadata.get("uid")
         ]
-        return sorted(found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+        return sorted(found, key=happened)
 
     def age(self, timestamp: str | None) -> float | None:
         """Return the seconds since a time as Kubernetes writes it."""
@@ -167,6 +168,11 @@ def condition(each: Json, kind: str) -> Json:
     conditions = (each.get("status") or {}).get("conditions") or ()
     found: Json = next((one for one in conditions if one["type"] == kind), {})
     return found
+
+
+def happened(event: Json) -> str:
+    """Return when an event was last seen, as Kubernetes writes it; empty: it does not say."""
+    return str(event.get("lastTimestamp") or event.get("eventTime") or "")
 
 
 def queues_of_worker(deployment: Json) -> list[str]:

@@ -1,12 +1,11 @@
 """The doctor on a machine with a kubeconfig: what Kubernetes says, and the servers through port-forwards."""
 
 import time
-from typing import Any
 
 from pydantic import ValidationError
 
 from stalk.doctor.catalogue import Link
-from stalk.doctor.cluster import Cluster, Json, component, name_of
+from stalk.doctor.cluster import Cluster, Json, component, name_of, release_of
 from stalk.doctor.facts import BrokerFacts, Facts, Problem, RedisFacts
 from stalk.doctor.findings import Unchecked
 from stalk.doctor.forward import Forwards, NoForward
@@ -71,16 +70,13 @@ def _authentications(cluster: Cluster, refused: str | None) -> list[Json]:
 
 
 def _api_url(cluster: Cluster, forwards: Forwards, deadline: float) -> str | None:
-    service = next((each for each in cluster.services if component(each) == "api" and _of(cluster, each)), None)
+    service = next(
+        (each for each in cluster.services if component(each) == "api" and release_of(each) == cluster.release), None
+    )
     if service is None:
         return None
     port = int(service["spec"]["ports"][0]["port"])
     return f"http://127.0.0.1:{forwards.open(f'service/{name_of(service)}', port, deadline)}"
-
-
-def _of(cluster: Cluster, each: Json) -> bool:
-    labels: dict[str, Any] = each["metadata"].get("labels") or {}
-    return labels.get("app.kubernetes.io/instance") == cluster.release
 
 
 def _believe_only_what_pods_see(facts: Facts, cluster: Cluster, unchecked: list[Unchecked], all_services: bool) -> None:

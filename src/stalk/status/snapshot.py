@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from stalk.celery.queues import dead_letter_queue_name
-from stalk.doctor.cluster import AUTOSCALING, Cluster, Json, name_of, queues_of_worker
+from stalk.doctor.cluster import AUTOSCALING, Cluster, Json, happened, name_of, queues_of_worker
 
 __all__ = ["Pool", "Snapshot", "look"]
 
@@ -144,6 +144,6 @@ def _last_event(cluster: Cluster, deployment: Json) -> str | None:
     ]
     if not found:
         return ""
-    newest = max(found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-    age = cluster.age(newest.get("lastTimestamp") or newest.get("eventTime"))
+    newest = max(found, key=happened)
+    age = cluster.age(happened(newest))
     return f"{newest.get('message', '')} ({age or 0:.0f} s ago)"

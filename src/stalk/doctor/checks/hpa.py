@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from stalk.doctor.checks import external_metrics
-from stalk.doctor.cluster import Cluster, Json, name_of
+from stalk.doctor.cluster import Cluster, Json, condition, name_of
 from stalk.doctor.findings import Finding
 
 __all__ = ["check"]
@@ -37,8 +37,7 @@ def check(cluster: Cluster, backlog: Mapping[str, int]) -> Iterator[Finding]:
 
 
 def _one(cluster: Cluster, hpa: Json, backlog: Mapping[str, int], *, why_known: bool) -> Iterator[Finding]:
-    conditions = {each["type"]: each for each in (hpa.get("status") or {}).get("conditions") or ()}
-    active, target = conditions.get("ScalingActive", {}), str(hpa["spec"]["scaleTargetRef"]["name"])
+    active, target = condition(hpa, "ScalingActive"), str(hpa["spec"]["scaleTargetRef"]["name"])
     describe = f"kubectl -n {cluster.namespace} describe hpa {name_of(hpa)}"
     if active.get("status") == "False" and active.get("reason") != "ScalingDisabled" and not why_known:
         message = str(active.get("message", ""))
@@ -54,13 +53,13 @@ def _one(cluster: Cluster, hpa: Json, backlog: Mapping[str, int], *, why_known: 
         else:
             yield Finding("hpa-unknown-metric", f"{name_of(hpa)}: {active.get('reason')}: {message}", describe)
     status, maximum = hpa.get("status") or {}, int(hpa["spec"]["maxReplicas"])
-    limited = conditions.get("ScalingLimited", {})
+    limited = condition(hpa, "ScalingLimited")
     wants_more = limited.get("status") == "True" and limited.get("reason") == "TooManyReplicas"
     queues = cluster.queues_of(target)
     waiting = {queue: backlog[queue] for queue in queues if backlog.get(queue)}
     if (
         int(status.get("currentReplicas") or 0) >= maximum
-        and (wants_more or not conditions)
+        and (wants_more or not status.get("conditions"))
         and (waiting or not queues)
     ):
         waits = ", ".join(f"{queue}: {number} ready" for queue, number in waiting.items()) or str(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from stalk.doctor.cluster import Cluster, Json, name_of
+from stalk.doctor.cluster import Cluster, Json, happened, name_of
 from stalk.doctor.findings import Finding
 from stalk.doctor.paste import values_of
 
@@ -164,7 +164,8 @@ def _killed_by(cluster: Cluster, pod: Json, status: Json) -> str:
     events = [
         each
         for each in reversed(cluster.events_of(pod))
-        if (_age(cluster, each) or 0) <= RECENT_SECONDS and part in each["involvedObject"].get("fieldPath", part)
+        if (cluster.age(happened(each)) or 0) <= RECENT_SECONDS
+        and part in each["involvedObject"].get("fieldPath", part)
     ]
     for event in events:
         killed = KILLED.match(str(event.get("message", ""))) if event.get("reason") == "Killing" else None
@@ -174,10 +175,6 @@ def _killed_by(cluster: Cluster, pod: Json, status: Json) -> str:
             said = next((each for each in messages if each.startswith(start)), "")
             return f"{killed['probe']} probe{said and f' ({said})'}"
     return ""
-
-
-def _age(cluster: Cluster, event: Json) -> float | None:
-    return cluster.age(event.get("lastTimestamp") or event.get("eventTime"))
 
 
 def _is_startup_of_late(event: Json) -> bool:
